@@ -1,0 +1,1 @@
+"""REST over the shared state: what clients send and read."""

@@ -1,0 +1,1 @@
+"""The `imgq` command: an HTTP client, terminal rendering and the local stack."""

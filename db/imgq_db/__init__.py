@@ -1,0 +1,1 @@
+"""The shared state: settings, tables, job and chunk life cycle, results, registry, queue names."""

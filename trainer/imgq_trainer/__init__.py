@@ -1,0 +1,1 @@
+"""The model side: artifacts, decoding, inference. No queue, no database, no HTTP."""
