@@ -1,0 +1,21 @@
+"""The exit codes of the `imgq` command."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a script learns from `$?`."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    #: The job finished, but some images failed.
+    SOME_FAILED = 3
+    AUTH = 4
+    NOT_FOUND = 5
+    UNREACHABLE = 6
+    JOB_FAILED = 7
+    #: The job was still running when `--timeout` passed.
+    STILL_RUNNING = 8
+    CANCELLED = 9
+    INTERRUPTED = 130
