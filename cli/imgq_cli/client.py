@@ -1,0 +1,175 @@
+"""The HTTP client: one session with bounded retries, a key, and errors in words."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.util import Retry
+
+from imgq_cli.errors import CliError, ServerUnreachable
+from imgq_cli.invocation import Invocation
+from imgq_cli.problems import error_of
+from imgq_cli.target import Target, find_target
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+#: A server asks for patience with Retry-After; this much of it is given.
+PATIENCE_SECONDS = 10
+
+Params = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with a JSON body (None if it has none)."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+def make_retry() -> Retry:
+    """Return the policy: every request is safe to repeat, as each POST carries its own key."""
+    return Retry(
+        total=3,
+        read=1,
+        backoff_factor=0.2,
+        status_forcelist=(429, 502, 503, 504),
+        allowed_methods=frozenset({"GET", "POST"}),
+        respect_retry_after_header=True,
+        retry_after_max=PATIENCE_SECONDS,
+        raise_on_status=False,
+    )
+
+
+def connect(invocation: Invocation) -> Client:
+    """Return a client of the server that this invocation means."""
+    return Client(find_target(invocation.server), adapter=invocation.adapter)
+
+
+class Client:
+    """Speaks to one server. Every method raises CliError for an answer of 400 or more."""
+
+    def __init__(self, target: Target, *, adapter: BaseAdapter | None = None) -> None:
+        self.target = target
+        self._session = requests.Session()
+        self._session.headers["Accept"] = "application/json"
+        # As auth, not as a header: a ~/.netrc entry for the host would replace the header.
+        self._session.auth = _bearer(target.key)
+        if _is_loopback(target.url):
+            self._session.trust_env = False
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter or HTTPAdapter(max_retries=make_retry()))
+
+    def get(self, path: str, params: Params = None) -> Any:
+        """Return the body of a GET."""
+        return self._send("GET", path, params=params).body
+
+    def post(self, path: str, body: object) -> Reply:
+        """Send a POST that counts once, however often it is repeated."""
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        return self._send("POST", path, json=body, headers=headers)
+
+    def delete(self, path: str) -> None:
+        """Send a DELETE."""
+        self._send("DELETE", path)
+
+    def poll(self, path: str, *, etag: str | None, wait_seconds: int) -> Reply | None:
+        """Return what is at the path once it differs from etag; None if it has not for the wait."""
+        headers = {"Prefer": f"wait={wait_seconds}"}
+        if etag:
+            headers["If-None-Match"] = etag
+        reply = self._send("GET", path, headers=headers, answer_seconds=wait_seconds + 15)
+        return None if reply.status == 304 else reply
+
+    def probe(self, path: str) -> Reply:
+        """Return the answer of a health endpoint, whatever its status."""
+        with self._answer("GET", path, headers={"Accept": "application/json"}) as response:
+            return Reply(response.status_code, _json(response), response.headers)
+
+    @contextmanager
+    def download(self, path: str, params: Params = None) -> Iterator[Iterator[bytes]]:
+        """Give the body of a GET in pieces, as they come."""
+        with self._answer("GET", path, params=params, headers={"Accept": "*/*"}) as response:
+            self._check(response)
+            yield _pieces(response, self.target.url)
+
+    def _send(self, method: str, path: str, **options: Any) -> Reply:
+        with self._answer(method, path, **options) as response:
+            self._check(response)
+            body = _json(response)
+            if body is None and response.content:
+                raise error_of(response.status_code, None, url=self.target.url)
+            return Reply(response.status_code, body, response.headers)
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, *, answer_seconds: float = ANSWER_SECONDS, **options: Any
+    ) -> Iterator[requests.Response]:
+        try:
+            response = self._session.request(
+                method,
+                self.target.url + path,
+                timeout=(CONNECT_SECONDS, answer_seconds),
+                allow_redirects=False,
+                stream=True,
+                **options,
+            )
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+        with response:
+            yield response
+
+    def _check(self, response: requests.Response) -> None:
+        if 300 <= response.status_code < 400 and response.status_code != 304:
+            raise CliError(
+                f"{self.target.url} redirects to {response.headers.get('Location')}.",
+                hint="imgq --server URL …, with the final URL",
+            )
+        if response.status_code >= 400:
+            raise error_of(response.status_code, _json(response), url=self.target.url)
+
+    def _unreachable(self, error: Exception) -> ServerUnreachable:
+        timeout = isinstance(error, requests.Timeout)
+        why = "did not answer in time" if timeout else "does not answer"
+        hint = "imgq up" if self.target.local else "imgq doctor, or another --server URL"
+        return ServerUnreachable(f"The server at {self.target.url} {why}.", hint=hint)
+
+
+def _bearer(key: str | None) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if key:
+            request.headers["Authorization"] = f"Bearer {key}"
+        return request
+
+    return sign
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _json(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+    except requests.RequestException as error:
+        raise ServerUnreachable("The connection broke in the middle of an answer.") from error
+
+
+def _pieces(response: requests.Response, url: str) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(1 << 16)
+    except requests.RequestException as error:
+        raise ServerUnreachable(
+            f"The connection to {url} broke in the middle of the download."
+        ) from error

@@ -1,0 +1,133 @@
+"""`imgq results`: the labels of a job, on the terminal or in a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from imgq_cli.calls import get_results, iterate_results
+from imgq_cli.client import Client, connect
+from imgq_cli.errors import UsageFault
+from imgq_cli.exits import Exit
+from imgq_cli.exports import FORMATS, check_output, export, format_of
+from imgq_cli.formats import number, percent, short_id
+from imgq_cli.invocation import Invocation, pass_invocation
+from imgq_cli.jobrefs import resolve_job
+from imgq_cli.shapes import Result
+from imgq_cli.terminal import BAD, QUIET, emit_json, err, note, out, printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+TABLE = "table"
+
+
+@click.command("results")
+@click.argument("job")
+@click.option("--format", "format_", type=click.Choice([TABLE, *FORMATS]), panel="Where to",
+              metavar="FORMAT", help="table, csv, jsonl or parquet. "
+              "Default: what FILE ends with; table on a terminal, else csv.")  # fmt: skip
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE", panel="Where to",
+              help="Write every result to a file, whole or not at all.")  # fmt: skip
+@click.option("--limit", "-n", type=click.IntRange(1), default=50, show_default=True, metavar="N",
+              help="Rows of the table, or of --json.", panel="Where to")  # fmt: skip
+@click.option("--cursor", metavar="TEXT", panel="Where to",
+              help="With --json: start at the next_cursor of the page before.")  # fmt: skip
+@click.option("--label", metavar="L", help="Only pictures with this label.", panel="Which")
+@click.option("--status", type=click.Choice(["ok", "failed", "skipped"]), panel="Which",
+              help="Only pictures that ended so.")  # fmt: skip
+@click.option("--min-confidence", type=click.FloatRange(0, 1), metavar="X", panel="Which",
+              help="Only pictures with at least this confidence.")  # fmt: skip
+@click.option("--max-confidence", type=click.FloatRange(0, 1), metavar="X", panel="Which",
+              help="Only pictures with at most this confidence.")  # fmt: skip
+@click.option("--sort", type=click.Choice(["path", "confidence", "-confidence"]), metavar="KEY",
+              help="Order of the table: path, confidence or -confidence (surest first).",
+              panel="Which")  # fmt: skip
+@pass_invocation
+def command(
+    invocation: Invocation,
+    /,
+    job: str,
+    format_: str | None,
+    output: Path | None,
+    limit: int,
+    cursor: str | None,
+    sort: str | None,
+    **filters: Any,
+) -> int:
+    """Show or download the labels of a job."""
+    chosen = _format(format_, output)
+    client = connect(invocation)
+    uid = resolve_job(client, job)
+    if output is not None:
+        size_bytes = export(client, uid, output, format=chosen, filters=filters)
+        if invocation.json:
+            emit_json({"id": uid, "file": str(output), "size_bytes": size_bytes})
+        else:
+            err().print(f"Written to {printable(str(output))} ({number(size_bytes)} bytes)")
+    elif invocation.json:
+        page = {"limit": min(limit, 500), "cursor": cursor, "sort": sort}
+        emit_json(get_results(client, uid, {**filters, **page}))
+    elif chosen == TABLE:
+        _show_table(client, uid, {**filters, "sort": sort}, limit)
+    else:
+        _print_export(client, uid, chosen, filters)
+    return Exit.OK
+
+
+def _format(given: str | None, output: Path | None) -> str:
+    if output is not None:
+        if given == TABLE:
+            raise UsageFault("A file takes csv, jsonl or parquet, not a table.")
+        check_output(output, format=given)
+        return given or format_of(output)
+    chosen = given or (TABLE if sys.stdout.isatty() else "csv")
+    if chosen == "parquet" and sys.stdout.isatty():
+        raise UsageFault("Parquet is not for a terminal.", hint="imgq results JOB -o FILE.parquet")
+    return chosen
+
+
+def _print_export(client: Client, uid: str, format_: str, filters: dict[str, Any]) -> None:
+    with client.download(f"/v1/jobs/{uid}/results.{format_}", filters) as pieces:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+
+
+def _show_table(client: Client, uid: str, params: dict[str, Any], limit: int) -> None:
+    rows = list(iterate_results(client, uid, params, limit=limit))
+    if not rows:
+        note("No result fits.")
+        return
+    out().print(result_table(rows))
+    if len(rows) == limit:
+        note(f"The first {number(limit)}; all of them: imgq results {short_id(uid)} -o labels.csv")
+
+
+def result_table(rows: list[Result]) -> RenderableType:
+    """Return results as a table; names are made safe for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style=QUIET, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("path", overflow="fold", ratio=3)
+    table.add_column("label", overflow="fold", ratio=2)
+    table.add_column("confidence", justify="right", no_wrap=True)
+    for row in rows:
+        error = row["error"]
+        if error:
+            style = BAD if row["status"] == "failed" else QUIET
+            label = Text(f"{row['status']}: {error['code']}", style=style)
+        elif row["label"] is None:
+            label = Text(f"unsure ({_best(row)})", style="yellow")
+        else:
+            label = Text(printable(row["label"]))
+        sure = row["confidence"]
+        table.add_row(printable(row["path"]), label, percent(sure) if sure is not None else "")
+    return table
+
+
+def _best(row: Result) -> str:
+    return printable(row["top_k"][0]["label"]) + "?" if row["top_k"] else "no guess"

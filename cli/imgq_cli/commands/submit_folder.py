@@ -1,0 +1,158 @@
+"""`imgq submit-folder`: one folder becomes one classify job."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from imgq_cli.calls import create_job, get_summary
+from imgq_cli.client import Client, connect
+from imgq_cli.errors import UsageFault
+from imgq_cli.exits import Exit
+from imgq_cli.exports import check_outputs, export
+from imgq_cli.formats import short_id
+from imgq_cli.invocation import Invocation, pass_invocation
+from imgq_cli.params import Duration, FailureBudget, Tag
+from imgq_cli.reports import exit_of, show_next_steps, show_report
+from imgq_cli.shapes import Job
+from imgq_cli.sources import check_source, source_uri
+from imgq_cli.terminal import emit_json, err, interactive, warn
+from imgq_cli.tracking import track
+
+JOB_OPTIONS = (
+    "recursive",
+    "include",
+    "exclude",
+    "top_k",
+    "min_confidence",
+    "max_failures",
+    "precision",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Whether and how long to follow, and where the results go at the end."""
+
+    follows: bool
+    timeout_seconds: float | None
+    outputs: tuple[Path, ...]
+
+
+@click.command("submit-folder")
+@click.argument("path")
+@click.option("--model", default="imagenet", show_default=True, metavar="NAME[:V|@ALIAS]",
+              help="The model that labels.", panel="What to label")  # fmt: skip
+@click.option("--include", multiple=True, metavar="GLOB", panel="What to label",
+              help="Only files whose path fits, such as '*.jpg'. Repeatable.")  # fmt: skip
+@click.option("--exclude", multiple=True, metavar="GLOB", panel="What to label",
+              help="No file whose path fits. Repeatable.")  # fmt: skip
+@click.option("--recursive/--no-recursive", default=True, panel="What to label",
+              help="Enter folders inside the folder, or not.")  # fmt: skip
+@click.option("--by-reference", is_flag=True, panel="What to label",
+              help="The server reads PATH itself; it sees the same path.")  # fmt: skip
+@click.option("--top-k", type=click.IntRange(1, 100), default=5, show_default=True, metavar="N",
+              help="Labels to keep for each picture.", panel="How to label")  # fmt: skip
+@click.option("--min-confidence", type=click.FloatRange(0, 1), metavar="X", panel="How to label",
+              help="Below it a picture's label is left empty; its top labels stay.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["exact", "auto", "int8"]), default="auto",
+              show_default=True, help="Arithmetic of the model.", panel="How to label")  # fmt: skip
+@click.option("--max-failures", type=FailureBudget(), metavar="N|P%", panel="How to label",
+              help="Fail the job once more pictures than this have failed.")  # fmt: skip
+@click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal",
+              show_default=True, help="High goes first.", panel="How to label")  # fmt: skip
+@click.option("--name", help="A name to recognise the job by.", panel="How to label")
+@click.option("--tag", "tags", type=Tag(), multiple=True, metavar="K=V", panel="How to label",
+              help="A tag to find the job by. Repeatable.")  # fmt: skip
+@click.option("--detach", "-d", is_flag=True, panel="Waiting",
+              help="Print the job's id and return at once.")  # fmt: skip
+@click.option("--wait", is_flag=True, panel="Waiting",
+              help="Follow the job to its end, off a terminal too.")  # fmt: skip
+@click.option("--timeout", type=Duration(), metavar="2h", panel="Waiting",
+              help="Stop waiting after so long; the job goes on. Implies --wait.")  # fmt: skip
+@click.option("--output", "-o", "outputs", type=click.Path(path_type=Path), multiple=True,
+              metavar="FILE", help="Write the results to FILE.csv, .jsonl or .parquet at the end. "
+              "Repeatable. Implies --wait.", panel="Waiting")  # fmt: skip
+@pass_invocation
+def command(invocation: Invocation, /, path: str, **options: Any) -> int:
+    """Label every picture of a folder.
+
+    PATH is a folder on this machine, or root:NAME/relative/path for a folder under a root that
+    the server knows. On a terminal the job is followed; elsewhere its id is printed.
+
+    Exit codes: 0 all labelled, 3 some pictures failed, 7 the job failed, 8 still running at
+    --timeout, 9 cancelled, 130 Ctrl-C (which detaches and never cancels).
+    """
+    waiting = _waiting(invocation, options)
+    check_outputs(waiting.outputs)
+    check_source(path)
+    client = connect(invocation)
+    shares_disk = client.target.local or options["by_reference"]
+    uri = source_uri(path, shares_disk=shares_disk)
+    job = create_job(client, _body(uri, options))
+    _show_accepted(invocation, job, waiting)
+    if not waiting.follows:
+        return Exit.OK
+    return _finish(client, invocation, job, waiting)
+
+
+def _waiting(invocation: Invocation, options: dict[str, Any]) -> Waiting:
+    outputs = tuple(options["outputs"])
+    asked = options["wait"] or options["timeout"] is not None or bool(outputs)
+    if options["detach"] and asked:
+        raise UsageFault("--detach does not go with --wait, --timeout or --output.")
+    watched = interactive(sys.stdout) and not invocation.json
+    return Waiting(not options["detach"] and (asked or watched), options["timeout"], outputs)
+
+
+def _body(uri: str, options: dict[str, Any]) -> dict[str, Any]:
+    body = {
+        "kind": "classify",
+        "source": {"uri": uri},
+        "model": options["model"],
+        "options": {name: options[name] for name in JOB_OPTIONS},
+        "name": options["name"],
+        "tags": dict(options["tags"]),
+        "priority": options["priority"],
+    }
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UsageFault("A name, tag, glob, model or root is not UTF-8 text.") from error
+    return body
+
+
+def _show_accepted(invocation: Invocation, job: Job, waiting: Waiting) -> None:
+    if job.get("notice"):
+        warn(str(job["notice"]))
+    if invocation.json:
+        if not waiting.follows:
+            emit_json(job)
+        return
+    if not sys.stdout.isatty():
+        click.echo(job["id"])
+    if waiting.follows:
+        err().print(f"Job {short_id(job['id'])} accepted ({job['id']})", style="dim")
+        return
+    if sys.stdout.isatty():
+        click.echo(job["id"])
+    show_next_steps(job)
+
+
+def _finish(client: Client, invocation: Invocation, job: Job, waiting: Waiting) -> int:
+    last = track(client, invocation, job["id"], timeout_seconds=waiting.timeout_seconds)
+    written = []
+    if last["state"] == "succeeded":
+        for path in waiting.outputs:
+            export(client, last["id"], path)
+            written.append(path)
+    elif waiting.outputs:
+        warn("No file was written, as the job has not succeeded.")
+    if not invocation.json:
+        show_report(last, get_summary(client, last["id"]), written)
+    return exit_of(last)

@@ -1,0 +1,87 @@
+"""Results into files: checked before the job starts, written beside and renamed, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from imgq_cli.client import Client
+from imgq_cli.errors import ExportFailed, UsageFault
+from imgq_cli.formats import short_id
+
+FORMATS = ("csv", "jsonl", "parquet")
+
+
+def check_output(path: Path, *, format: str | None = None) -> None:
+    """Raise UsageFault unless results could be written to this file.
+
+    format: the format, where the extension does not tell it.
+    """
+    if format is None:
+        format_of(path)
+    if path.is_dir():
+        raise UsageFault(f"{path} is a folder, not a file.")
+    if not path.parent.is_dir():
+        raise UsageFault(
+            f"The folder of {path} does not exist.", hint=f"mkdir -p {path.parent.absolute()}"
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageFault(f"The folder of {path} cannot be written to.")
+
+
+def check_outputs(paths: Sequence[Path]) -> None:
+    """Check every file, and that no two are the same."""
+    for path in paths:
+        check_output(path)
+    if len({path.absolute() for path in paths}) < len(paths):
+        raise UsageFault("The same output file is given twice.")
+
+
+def format_of(path: Path) -> str:
+    """Return the format that a file's extension asks for."""
+    extension = path.suffix.removeprefix(".").lower()
+    if extension not in FORMATS:
+        raise UsageFault(
+            f"The format of {path} is not known: it should end with .csv, .jsonl or .parquet.",
+            hint=f"-o {path.with_suffix('.csv')}",
+        )
+    return extension
+
+
+def export(
+    client: Client,
+    uid: str,
+    path: Path,
+    *,
+    format: str | None = None,
+    filters: Mapping[str, Any] | None = None,
+) -> int:
+    """Write a job's results to a file and return its size in bytes.
+
+    The file appears whole or not at all.
+    """
+    url = f"/v1/jobs/{uid}/results.{format or format_of(path)}"
+    partial = path.with_name(path.name + ".tmp")
+    try:
+        with client.download(url, filters) as pieces, partial.open("wb") as file:
+            size_bytes = sum(file.write(piece) for piece in pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise _failure(error, uid, path) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return size_bytes
+
+
+def _failure(error: OSError, uid: str, path: Path) -> ExportFailed:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    why = "the disk is full" if full else error.strerror or str(error)
+    return ExportFailed(
+        f"{path} was not written: {why}. The results are safe on the server.",
+        hint=f"imgq results {short_id(uid)} -o OTHER{path.suffix}",
+    )

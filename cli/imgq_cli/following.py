@@ -1,0 +1,75 @@
+"""Following a job: long polls that end with the job, and outlive a restart of the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from imgq_cli.client import Client
+from imgq_cli.errors import ServerUnreachable
+from imgq_cli.shapes import TERMINAL, Job
+
+POLL_SECONDS = 20
+#: A server that is silent for longer is given up; the job itself goes on.
+SILENCE_SECONDS = 300.0
+
+
+class Clock(Protocol):
+    """What the module `time` offers, so that tests need not wait."""
+
+    def monotonic(self) -> float: ...
+
+    def sleep(self, seconds: float, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The server does not answer; following goes on until `give_up_seconds` are over."""
+
+    seconds: float
+    give_up_seconds: float = SILENCE_SECONDS
+
+
+def follow(
+    client: Client, uid: str, *, timeout_seconds: float | None = None, clock: Clock = time
+) -> Iterator[Job | Silence]:
+    """Give the job whenever it changes, until it has ended or the timeout is over.
+
+    Raises ServerUnreachable when the server stays silent for SILENCE_SECONDS.
+    """
+    deadline = None if timeout_seconds is None else clock.monotonic() + timeout_seconds
+    etag: str | None = None
+    silent_since: float | None = None
+    while True:
+        started = clock.monotonic()
+        left = POLL_SECONDS if deadline is None else deadline - started
+        try:
+            reply = client.poll(
+                f"/v1/jobs/{uid}", etag=etag, wait_seconds=max(0, min(POLL_SECONDS, int(left)))
+            )
+        except ServerUnreachable:
+            silent_since = silent_since if silent_since is not None else started
+            silent_seconds = clock.monotonic() - silent_since
+            if silent_seconds >= SILENCE_SECONDS or left <= 0:
+                raise
+            yield Silence(silent_seconds)
+            clock.sleep(2)
+            continue
+        silent_since = None
+        if reply is not None:
+            etag = reply.headers.get("ETag")
+            job: Job = reply.body
+            yield job
+            if job["state"] in TERMINAL:
+                return
+        if deadline is not None and clock.monotonic() >= deadline:
+            return
+        _pace(clock, started)
+
+
+def _pace(clock: Clock, started: float) -> None:
+    # A server that does not hold the request must not be asked in a tight loop.
+    if clock.monotonic() - started < 0.25:
+        clock.sleep(0.25)

@@ -1,0 +1,75 @@
+"""What one call of `imgq` was asked for globally, and the options that every command takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from requests.adapters import BaseAdapter
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The global options. Commands find it with `@pass_invocation`."""
+
+    json: bool = False
+    verbose: bool = False
+    server: str | None = None
+    #: Carries the HTTP requests; None means the network.
+    adapter: BaseAdapter | None = None
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
+
+
+def _recorder(field: str) -> Callable[[click.Context, click.Parameter, object], None]:
+    def record(ctx: click.Context, _: click.Parameter, value: object) -> None:
+        # The option may stand before the command and after it: a given one is never unset.
+        if value:
+            setattr(ctx.ensure_object(Invocation), field, value)
+
+    return record
+
+
+def common_options() -> list[click.Parameter]:
+    """Return fresh copies of the options that stand before a command or after it."""
+    panel = "Common options"
+    return [
+        click.RichOption(
+            ["--server"],
+            metavar="URL",
+            expose_value=False,
+            callback=_recorder("server"),
+            help="The server to talk to. Default: IMGQ_SERVER, or the local stack.",
+            panel=panel,
+        ),
+        click.RichOption(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=_recorder("json"),
+            help="Print JSON with the fields of the REST API.",
+            panel=panel,
+        ),
+        click.RichOption(
+            ["-v", "--verbose"],
+            is_flag=True,
+            expose_value=False,
+            callback=_recorder("verbose"),
+            help="Show request ids, and tracebacks of unexpected errors.",
+            panel=panel,
+        ),
+    ]
+
+
+def add_common_options(command: click.Command) -> None:
+    """Add the common options to a command, and below it, unless it has options of those names."""
+    taken = {name for parameter in command.params for name in parameter.opts}
+    command.params += [option for option in common_options() if taken.isdisjoint(option.opts)]
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            add_common_options(child)

@@ -1,0 +1,104 @@
+"""The `imgq` command: its root, and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import rich_click as click
+from click.exceptions import NoArgsIsHelpError
+
+from imgq_cli.catalogue import CATALOGUE, LazyCommand
+from imgq_cli.errors import CliError
+from imgq_cli.exits import Exit
+from imgq_cli.invocation import Invocation, common_options
+from imgq_cli.terminal import note, show_error
+
+HELP_LOOK: dict[str, Any] = {
+    "theme": "cargo-slim",
+    "text_markup": "rich",
+    "enable_theme_env_var": False,
+    "options_table_column_types": ["opt_long", "opt_short", "metavar", "help"],
+    "max_width": 100,
+}
+
+
+class Program(click.RichGroup):
+    """The root command. `main` returns by SystemExit, whatever happens."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        given = args[0] if args else extra.pop("args", None)
+        arguments = list(sys.argv[1:] if given is None else given)
+        invocation = extra.pop("obj", None) or Invocation()
+        extra.update(standalone_mode=False, obj=invocation)
+        try:
+            code = super().main(arguments, **extra)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _close_stdout()
+            code = Exit.UNEXPECTED
+        except (click.Abort, KeyboardInterrupt):
+            note("Interrupted.")
+            code = Exit.INTERRUPTED
+        except Exception as error:
+            as_json = invocation.json or "--json" in arguments
+            code = report(error, as_json=as_json, verbose=invocation.verbose)
+        sys.exit(code if isinstance(code, int) else Exit.OK)
+
+
+def report(error: Exception, *, as_json: bool, verbose: bool) -> int:
+    """Tell the user about an error and return the exit code."""
+    if isinstance(error, NoArgsIsHelpError):
+        click.echo(error.message, err=True)
+        return Exit.USAGE
+    told = _told(error)
+    if verbose and not isinstance(error, click.ClickException | CliError):
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    show_error(told, as_json=as_json, verbose=verbose)
+    return told.exit_code
+
+
+def _told(error: Exception) -> CliError:
+    if isinstance(error, CliError):
+        return error
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "imgq"
+        return CliError(error.format_message(), hint=f"{path} --help", exit_code=Exit.USAGE)
+    if isinstance(error, click.ClickException):
+        return CliError(error.format_message(), exit_code=error.exit_code)
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {os.fsdecode(error.filename)}" if error.filename else ""
+        return CliError(f"{error.strerror}{place}", hint="the same command with -v shows more")
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return CliError(
+        f"Something unexpected happened ({what}).",
+        hint="the same command with -v shows where; please report it",
+    )
+
+
+def _close_stdout() -> None:
+    # The reader has gone: what is still buffered must not fail a second time at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(
+    cls=Program,
+    params=common_options(),
+    context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": HELP_LOOK},
+    epilog="Start here: [cyan]imgq up[/], then [cyan]imgq submit-folder ./images[/]",
+)
+@click.version_option(package_name="imgq", message="imgq %(version)s")
+def cli() -> None:
+    """Label very large folders of pictures, and keep a ledger of every file."""
+
+
+for _entry in CATALOGUE:
+    cli.add_command(LazyCommand(_entry))
+
+
+def main() -> None:
+    """Run `imgq`."""
+    cli.main(prog_name="imgq")

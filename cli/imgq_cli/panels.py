@@ -1,0 +1,165 @@
+"""A job as a panel and as a row of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from imgq_cli.formats import age, clock_time, duration, local_time, number, percent, short_id
+from imgq_cli.progress import STYLE_OF_STATE, figures
+from imgq_cli.shapes import TERMINAL, Job
+from imgq_cli.terminal import ACCENT, BAD, QUIET, WARNING, printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    Field = tuple[str, RenderableType]
+
+
+def job_panel(job: Job) -> RenderableType:
+    """Return one job with all that a person asks about it."""
+    from rich import box
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style=QUIET, no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in _fields(job):
+        grid.add_row(name, value)
+    title = Text.assemble((" " + printable(job["name"] or short_id(job["id"])) + " ", "bold"))
+    return Panel(
+        grid,
+        title=title,
+        title_align="left",
+        box=box.ROUNDED,
+        border_style=_style(job),
+        padding=(0, 1),
+        width=None,
+        expand=False,
+    )
+
+
+def _fields(job: Job) -> Iterator[Field]:
+    from rich.text import Text
+
+    yield "state", Text(job["state"], style=f"bold {_style(job)}")
+    yield "progress", _progress(job)
+    yield "images", _counts(job)
+    if job["progress"]["images_per_second"] and job["state"] not in TERMINAL:
+        yield "speed", _speed(job)
+    yield "source", Text(printable(source_text(job)))
+    yield "model", Text(" ".join(filter(None, (job["model"], _precision(job)))))
+    if job["tags"]:
+        yield "tags", Text(", ".join(printable(f"{k}={v}") for k, v in job["tags"].items()))
+    yield "created", Text(f"{local_time(job['created_at'])}  {age(job['created_at'])}")
+    yield "took", Text(_took(job))
+    yield "id", Text(job["id"])
+    if job.get("retry_of"):
+        yield "retry of", Text(str(job.get("retry_of")))
+    yield from _problem(job)
+
+
+def _progress(job: Job) -> RenderableType:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    counts = job["progress"]
+    total = counts["total"]
+    if total is None:
+        return figures(job)
+    share = counts["fraction"] or 0.0
+    row = Table.grid(padding=(0, 1))
+    row.add_row(ProgressBar(total or 1, counts["done"] if total else 1, width=30), percent(share))
+    return row
+
+
+def _counts(job: Job) -> RenderableType:
+    from rich.text import Text
+
+    counts = job["progress"]
+    parts = [Text(f"{number(counts['done'])} of {_total(job)}"), Text(f"{number(counts['ok'])} ok")]
+    parts.append(Text(f"{number(counts['failed'])} failed", style=BAD if counts["failed"] else ""))
+    parts.append(Text(f"{number(counts['skipped'])} skipped"))
+    if counts["cached"]:
+        parts.append(Text(f"{number(counts['cached'])} known already"))
+    return Text(" · ", style=QUIET).join(parts)
+
+
+def _total(job: Job) -> str:
+    total = job["progress"]["total"]
+    return "?" if total is None else number(total)
+
+
+def _speed(job: Job) -> str:
+    counts = job["progress"]
+    eta = counts["eta_seconds"]
+    left = f" · {clock_time(eta)} left" if eta is not None else ""
+    return f"{number(counts['images_per_second'] or 0)} images/s{left}"
+
+
+def _precision(job: Job) -> str | None:
+    precision = job.get("precision")
+    return f"({precision})" if precision else None
+
+
+def _took(job: Job) -> str:
+    if job["started_at"] is None:
+        return "not started"
+    if job["finished_at"] is None:
+        return f"{duration(job['started_at'], datetime.now(UTC).isoformat())} so far"
+    return duration(job["started_at"], job["finished_at"])
+
+
+def _problem(job: Job) -> Iterator[Field]:
+    from rich.text import Text
+
+    problem = job["error"]
+    if problem:
+        text = str(problem.get("detail") or problem.get("title"))
+        yield "error", Text(printable(text), style=BAD)
+        if problem.get("hint"):
+            yield "try", Text(printable(str(problem["hint"])), style=ACCENT)
+    if job.get("notice"):
+        yield "notice", Text(str(job.get("notice")), style=WARNING)
+
+
+def source_text(job: Job) -> str:
+    """Return where a job's pictures are, as a person would write it."""
+    from urllib.parse import unquote
+
+    uri = job.get("source", {}).get("uri", "–")
+    return unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
+
+
+def job_table(jobs: Iterable[Job]) -> RenderableType:
+    """Return jobs as a table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style=QUIET, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("job", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("name or source", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=20)
+    table.add_column("done", justify="right", no_wrap=True)
+    table.add_column("failed", justify="right", no_wrap=True)
+    table.add_column("created", no_wrap=True)
+    for job in jobs:
+        counts = job["progress"]
+        table.add_row(
+            Text(short_id(job["id"]), style=ACCENT),
+            Text(job["state"], style=_style(job)),
+            printable(job["name"] or source_text(job)),
+            job["model"],
+            f"{number(counts['done'])}/{_total(job)}",
+            Text(number(counts["failed"]), style=BAD if counts["failed"] else QUIET),
+            age(job["created_at"]),
+        )
+    return table
+
+
+def _style(job: Job) -> str:
+    return STYLE_OF_STATE.get(job["state"], "default")

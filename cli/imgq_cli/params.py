@@ -1,0 +1,63 @@
+"""Values that options take: durations, tags and failure budgets."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import rich_click as click
+
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+_BUDGET = re.compile(r"\d+|\d+(\.\d+)?%")
+
+
+class Duration(click.ParamType[float]):
+    """A duration such as 90, 90s, 30m, 2h or 1h30m; becomes seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        text = str(value).strip().lower()
+        parts = _DURATION.findall(text)
+        if not parts or "".join(amount + unit for amount, unit in parts) != text:
+            self.fail(f"{value!r} is not a duration such as 90s, 30m or 2h.", param, ctx)
+        return sum(float(amount) * UNIT_SECONDS[unit or "s"] for amount, unit in parts)
+
+
+class Tag(click.ParamType[tuple[str, str]]):
+    """A tag k=v; becomes a pair."""
+
+    name = "k=v"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return the key and the value."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, rest = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not a tag such as camera=north.", param, ctx)
+        return key, rest
+
+
+class FailureBudget(click.ParamType[str]):
+    """How many pictures may fail: a count, or a share such as 5%."""
+
+    name = "n|p%"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text as the server takes it."""
+        text = str(value).replace(" ", "")
+        share = float(text[:-1]) if _BUDGET.fullmatch(text) and text.endswith("%") else 0.0
+        if not _BUDGET.fullmatch(text) or share > 100:
+            self.fail(
+                f"{value!r} is neither a count such as 12 nor a share such as 5%.", param, ctx
+            )
+        return text

@@ -1,0 +1,91 @@
+"""The REST shapes that the command line reads, as the server sends them."""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+Problem = dict[str, Any]
+
+
+class Progress(TypedDict):
+    """total is None until the source is listed."""
+
+    total: int | None
+    done: int
+    ok: int
+    failed: int
+    skipped: int
+    cached: int
+    fraction: float | None
+    images_per_second: float | None
+    eta_seconds: float | None
+
+
+class Job(TypedDict):
+    """One job; times are RFC 3339 in UTC."""
+
+    id: str
+    kind: str
+    state: JobState
+    name: str | None
+    model: str
+    tags: dict[str, str]
+    priority: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    progress: Progress
+    queue_position: int | None
+    error: Problem | None
+    links: dict[str, str]
+    source: NotRequired[dict[str, str]]
+    options: NotRequired[dict[str, Any]]
+    precision: NotRequired[str | None]
+    retry_of: NotRequired[str | None]
+    #: A word of the server about an accepted job, such as that the queue is down.
+    notice: NotRequired[str | None]
+
+
+class Guess(TypedDict):
+    """One of the top labels of a picture."""
+
+    label: str
+    confidence: float
+
+
+class ResultError(TypedDict):
+    """Why a picture has no label."""
+
+    code: str
+    detail: str | None
+
+
+class Result(TypedDict):
+    """The ledger row of one file."""
+
+    path: str
+    status: Literal["ok", "failed", "skipped"]
+    label: str | None
+    confidence: float | None
+    top_k: list[Guess]
+    digest: str | None
+    cached: bool
+    model: str
+    precision: str | None
+    error: ResultError | None
+
+
+class Worker(TypedDict):
+    """One worker, as it last showed itself."""
+
+    id: NotRequired[str]
+    host: str
+    pid: NotRequired[int]
+    device: str
+    state: str
+    job: str | None
+    images_per_second: float | None
+    started_at: NotRequired[str]
+    seen_at: str
+    roots: NotRequired[list[str]]

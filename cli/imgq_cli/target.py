@@ -1,0 +1,113 @@
+"""Where the server is and which key it takes: flag, environment, files or the local stack."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from imgq_cli.errors import CliError, ServerUnreachable, UsageFault
+from imgq_cli.exits import Exit
+
+if TYPE_CHECKING:
+    from imgq_db.settings import Settings
+
+STATE_FILE = "state.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server. local: it is this machine's own stack, which reads the same disk."""
+
+    url: str
+    key: str | None = field(repr=False)
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StackState:
+    """What `imgq up` wrote down about the running local stack."""
+
+    url: str
+    key_file: Path
+
+
+def read_settings(server: str | None = None) -> Settings:
+    """Return the settings; a bad one is told in words."""
+    from pydantic import ValidationError
+
+    from imgq_db.settings import load_settings
+
+    try:
+        return load_settings(server=server)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageFault(
+            f"The setting {name} cannot be used: {first['msg']}.", hint="imgq config show --origin"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise UsageFault(f"A configuration file cannot be read: {error}.") from error
+
+
+def find_target(server: str | None) -> Target:
+    """Return the server to talk to.
+
+    server: the --server flag. Raises ServerUnreachable if no server is known.
+    """
+    settings = read_settings(server)
+    stack = read_state(settings.home)
+    if settings.server is None and stack is None:
+        raise ServerUnreachable(
+            "There is no server: none is configured and no local stack runs.", hint="imgq up"
+        )
+    url = _checked_url(settings.server) if settings.server else stack.url if stack else ""
+    local = stack is not None and _same_server(url, stack.url)
+    if settings.api_key is not None:
+        return Target(url, settings.api_key.get_secret_value(), local)
+    # The stack's key goes to the stack only, never to another server.
+    return Target(url, _stack_key(stack) if stack and local else None, local)
+
+
+def read_state(home: Path) -> StackState | None:
+    """Return what the local stack wrote down; None if it is not up or not ours to read."""
+    try:
+        state = json.loads((home / STATE_FILE).read_text("utf-8"))
+        return StackState(str(state["url"]).rstrip("/"), Path(state["key_file"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _stack_key(stack: StackState) -> str:
+    try:
+        return stack.key_file.read_text("utf-8").strip()
+    except OSError as error:
+        raise CliError(
+            f"The local stack's key cannot be read: {error.strerror}: {stack.key_file}.",
+            hint="run imgq as the user who ran imgq up, or set IMGQ_API_KEY",
+            exit_code=Exit.AUTH,
+        ) from error
+
+
+def _checked_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        usable = False
+    if not usable or not parts.hostname:
+        raise UsageFault(
+            f"The server {text!r} is not a URL.", hint="--server http://127.0.0.1:8765"
+        )
+    return text.rstrip("/")
+
+
+def _same_server(one: str, other: str) -> bool:
+    def place(url: str) -> tuple[str, str, int | None]:
+        parts = urlsplit(url)
+        host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
+        return parts.scheme, host, parts.port
+
+    return place(one) == place(other)

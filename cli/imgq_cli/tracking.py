@@ -1,0 +1,48 @@
+"""Following a job on the terminal to its end, to a timeout, or to Ctrl-C."""
+
+from __future__ import annotations
+
+from imgq_cli.calls import get_job
+from imgq_cli.client import Client
+from imgq_cli.errors import ServerUnreachable
+from imgq_cli.exits import Exit
+from imgq_cli.following import Silence, follow
+from imgq_cli.formats import short_id
+from imgq_cli.invocation import Invocation
+from imgq_cli.progress import open_view
+from imgq_cli.shapes import TERMINAL, Job
+from imgq_cli.terminal import err, next_steps, warn
+
+
+def track(
+    client: Client, invocation: Invocation, uid: str, *, timeout_seconds: float | None = None
+) -> Job:
+    """Show a job until it ends or the timeout is over, and return it as it then is.
+
+    Ctrl-C leaves the job alone and the program with 130.
+    """
+    last: Job | None = None
+    try:
+        with open_view(as_json=invocation.json) as view:
+            for event in follow(client, uid, timeout_seconds=timeout_seconds):
+                view.show(event)
+                if not isinstance(event, Silence):
+                    last = event
+    except KeyboardInterrupt:
+        _say_detached(uid)
+        raise SystemExit(Exit.INTERRUPTED) from None
+    except ServerUnreachable as error:
+        error.hint = f"imgq watch {short_id(uid)}, once the server is back; the job is kept"
+        raise
+    last = last or get_job(client, uid)
+    if last["state"] not in TERMINAL:
+        warn("The time to wait is over; the job goes on.")
+    return last
+
+
+def _say_detached(uid: str) -> None:
+    err().print("Detached. The job goes on.")
+    next_steps(
+        ("follow", f"imgq watch {short_id(uid)}"),
+        ("cancel", f"imgq cancel {short_id(uid)}"),
+    )
