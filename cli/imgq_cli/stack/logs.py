@@ -19,10 +19,11 @@ def log_size(log: Path) -> int:
 def last_lines(log: Path, *, count: int = 15, since_bytes: int = 0) -> str:
     """Return the last lines that were written after the offset, without the final newline."""
     size = log_size(log)
-    if size <= since_bytes:
+    if size == 0:
         return ""
+    start = since_bytes if since_bytes <= size else 0  # cut meanwhile
     with log.open("rb") as file:
-        file.seek(max(since_bytes, size - 64_000))
+        file.seek(max(start, size - 64_000))
         text = file.read().decode(errors="replace")
     return "\n".join(text.splitlines()[-count:])
 
