@@ -1,0 +1,130 @@
+"""Artifact folders in the data directory: what the registry needs of them, without torch."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from imgq_db.errors import ArtifactInvalid
+from imgq_db.models import ModelVersion, NewVersion, register_version
+from imgq_db.settings import Settings
+
+MODEL_FILE = "model.json"
+FORMAT = "imgq-model/1"
+
+
+def artifact_folder(settings: Settings, digest: str) -> Path:
+    """Return where the artifact with this digest lies, whether it is there or not."""
+    return settings.data_dir / "artifacts" / digest
+
+
+def import_artifact(engine: Engine, settings: Settings, name: str, folder: Path) -> ModelVersion:
+    """Copy an artifact folder into the data directory and register it under a name.
+
+    Raises ArtifactInvalid, ModelExists. Nothing is registered before every byte is checked.
+    """
+    new = read_artifact(folder)
+    store_artifact(settings, folder, new.digest)
+    return register_version(engine, name, new)
+
+
+def read_artifact(folder: Path) -> NewVersion:
+    """Read and check an artifact folder. Raises ArtifactInvalid."""
+    raw = _read_model_file(folder)
+    document = _parse(raw, folder)
+    try:
+        weights = document["weights"]
+        version = NewVersion(
+            digest=hashlib.sha256(raw).hexdigest(),
+            architecture=str(document["architecture"]["name"]),
+            labels=tuple(str(label) for label in document["labels"]),
+            preprocessing=dict(document["preprocessing"]),
+            metrics=dict(document.get("metrics", {})),
+        )
+        file, wanted = Path(weights["file"]), str(weights["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactInvalid(
+            f"{folder / MODEL_FILE} lacks or misspells {error}.",
+            "docs/artifacts.md has the format.",
+        ) from error
+    _check_weights(folder, file, wanted)
+    if not version.labels:
+        raise ArtifactInvalid(f"{folder / MODEL_FILE} names no labels.")
+    return version
+
+
+def store_artifact(settings: Settings, folder: Path, digest: str) -> Path:
+    """Copy an artifact to its place, whole or not at all; what is there already stays."""
+    target = artifact_folder(settings, digest)
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".incoming-"))
+    try:
+        document = json.loads((folder / MODEL_FILE).read_bytes())
+        for file in (MODEL_FILE, document["weights"]["file"]):
+            _copy_durably(folder / file, staging / file)
+        staging.chmod(0o755)
+        _rename_unless_there(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _rename_unless_there(staging: Path, target: Path) -> None:
+    try:
+        staging.rename(target)
+    except OSError:
+        # Another process stored the same bytes first: its copy is as good.
+        if not (target / MODEL_FILE).is_file():
+            raise
+
+
+def _copy_durably(source: Path, target: Path) -> None:
+    with source.open("rb") as reader, target.open("xb") as writer:
+        shutil.copyfileobj(reader, writer, 1 << 20)
+        writer.flush()
+        os.fsync(writer.fileno())
+
+
+def _read_model_file(folder: Path) -> bytes:
+    try:
+        return (folder / MODEL_FILE).read_bytes()
+    except OSError as error:
+        raise ArtifactInvalid(
+            f"{folder / MODEL_FILE} cannot be read: {error.strerror}.",
+            "An artifact is a folder with model.json and its weights.",
+        ) from error
+
+
+def _parse(raw: bytes, folder: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(raw)
+    except ValueError as error:
+        raise ArtifactInvalid(f"{folder / MODEL_FILE} is no JSON: {error}.") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ArtifactInvalid(f'{folder / MODEL_FILE} does not say "format": "{FORMAT}".')
+    return document
+
+
+def _check_weights(folder: Path, file: Path, wanted: str) -> None:
+    if file.name != str(file) or file.suffix != ".safetensors":
+        raise ArtifactInvalid(
+            f"The weights {str(file)!r} are no .safetensors file beside model.json.",
+            "Other formats can carry code and are not read.",
+        )
+    try:
+        with (folder / file).open("rb") as reader:
+            found = hashlib.file_digest(reader, "sha256").hexdigest()
+    except OSError as error:
+        raise ArtifactInvalid(f"{folder / file} cannot be read: {error.strerror}.") from error
+    if found != wanted:
+        raise ArtifactInvalid(
+            f"{folder / file} has sha256 {found}, model.json says {wanted}.",
+            "The file was changed or cut short: copy it again.",
+        )

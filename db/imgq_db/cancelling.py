@@ -1,0 +1,61 @@
+"""Cancelling: tokens are bumped, so that no row can be added once `cancelled` shows."""
+
+import json
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from imgq_db.closing import close_job
+from imgq_db.jobs import Job, JobError, get_job
+
+# The owner stays on a leased chunk: it says who must let go before `cancelled` may show.
+_CANCEL_CHUNKS = """
+UPDATE chunk SET state = 'cancelled', token = token + 1
+WHERE id IN (SELECT id FROM chunk WHERE job_id = :id AND state IN ('pending', 'leased')
+             ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+"""
+_BATCH = 5_000
+
+
+def cancel_job(engine: Engine, uid: UUID) -> Job:
+    """Cancel a job. One that has ended stays as it is. Raises JobNotFound."""
+    job = get_job(engine, uid)
+    if _start(engine, job.id, None):
+        cancel_chunks(engine, job.id, at_most=_BATCH)
+        close_job(engine, job.id)
+    return get_job(engine, uid)
+
+
+def end_job(engine: Engine, job_id: int, error: JobError) -> None:
+    """End a job as failed: like a cancel, but with the reason."""
+    if _start(engine, job_id, error):
+        cancel_chunks(engine, job_id, at_most=_BATCH)
+        close_job(engine, job_id)
+
+
+def cancel_chunks(engine: Engine, job_id: int, *, at_most: int) -> int:
+    """Cancel a batch of a job's open chunks; return how many."""
+    with engine.begin() as connection:
+        return connection.execute(text(_CANCEL_CHUNKS), {"id": job_id, "limit": at_most}).rowcount
+
+
+def continue_cancelling(engine: Engine) -> int:
+    """Cancel a further batch of chunks of every job that is being cancelled."""
+    with engine.connect() as connection:
+        ids = list(
+            connection.execute(text("SELECT id FROM job WHERE state = 'cancelling'")).scalars()
+        )
+    return sum(cancel_chunks(engine, job_id, at_most=_BATCH) for job_id in ids)
+
+
+def _start(engine: Engine, job_id: int, error: JobError | None) -> bool:
+    with engine.begin() as connection:
+        started = connection.execute(
+            text(
+                "UPDATE job SET state = 'cancelling', listing_token = listing_token + 1,"
+                " started_at = coalesce(started_at, imgq_now()), error = CAST(:error AS jsonb)"
+                " WHERE id = :id AND state IN ('queued', 'running')"
+            ),
+            {"id": job_id, "error": json.dumps(error.to_json()) if error else None},
+        )
+        return started.rowcount == 1

@@ -1,0 +1,228 @@
+"""Chunks: claim, renew, finish, give back. The only way that predictions get written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from imgq_db.errors import LeaseLost
+from imgq_db.fairness import JOB_ORDER
+from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
+from imgq_db.manifests import unpack_names
+from imgq_db.options import ClassifyOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLease:
+    """A worker's claim on one chunk, with all it needs to classify it.
+
+    owner: a fresh UUID of the process. token: grows with each claim; only the newest may commit.
+    """
+
+    chunk_id: int
+    job_id: int
+    job_uid: UUID
+    owner: UUID
+    token: int
+    first_image: int
+    names: tuple[bytes, ...]
+    source: str
+    options: ClassifyOptions
+    model_version_id: int
+    precision: str
+
+
+# Among the jobs of the highest priority, the one with the fewest leased chunks.
+_CANDIDATES = f"""
+SELECT j.id FROM job j
+WHERE j.state = 'running' AND j.kind = 'classify' AND j.root = ANY(:roots)
+  AND EXISTS (SELECT 1 FROM chunk c WHERE c.job_id = j.id AND c.state = 'pending')
+ORDER BY {JOB_ORDER},
+  (SELECT count(*) FROM chunk c WHERE c.job_id = j.id AND c.state = 'leased'), j.id
+LIMIT 16
+"""
+
+_CLAIM = """
+UPDATE chunk c SET state = 'leased', token = c.token + 1, owner = :owner,
+    lease_until = imgq_now() + make_interval(secs => :lease_seconds), attempts = c.attempts + 1
+FROM (SELECT id FROM chunk WHERE job_id = :job_id AND state = 'pending'
+      ORDER BY first_image LIMIT 1 FOR UPDATE SKIP LOCKED) next, job j
+WHERE c.id = next.id AND j.id = c.job_id
+RETURNING c.id, c.job_id, j.uid AS job_uid, c.token, c.first_image, c.manifest, j.source,
+    j.options, j.model_version_id, j.precision
+"""
+
+_FINISH = """
+UPDATE chunk SET state = 'done', owner = NULL, lease_until = NULL, done_at = imgq_now(),
+    ok = :ok, failed = :failed, skipped = :skipped, cached = :cached
+WHERE id = :chunk_id AND token = :token AND state = 'leased'
+"""
+
+
+def claim_chunk(
+    engine: Engine, *, owner: UUID, roots: Sequence[str], lease_seconds: float
+) -> ChunkLease | None:
+    """Claim the next chunk, committed before any work begins; None if nothing waits."""
+    with engine.connect() as connection:
+        candidates = connection.execute(text(_CANDIDATES), {"roots": list(roots)}).scalars().all()
+    for job_id in candidates:
+        with engine.begin() as connection:
+            row = connection.execute(
+                text(_CLAIM),
+                {"job_id": job_id, "owner": owner, "lease_seconds": lease_seconds},
+            ).first()
+        if row is not None:
+            return _lease(row, owner)
+    return None
+
+
+def renew_lease(engine: Engine, lease: ChunkLease, *, lease_seconds: float) -> bool:
+    """Prolong a claim. False: it was lost or cancelled, stop working on it."""
+    return _execute(
+        engine,
+        "UPDATE chunk SET lease_until = imgq_now() + make_interval(secs => :lease_seconds)"
+        " WHERE id = :chunk_id AND token = :token AND state = 'leased'",
+        lease,
+        lease_seconds=lease_seconds,
+    )
+
+
+def holds_lease(engine: Engine, lease: ChunkLease) -> bool:
+    """Tell whether the claim still stands, without prolonging it."""
+    return _reads(engine, lease, "leased")
+
+
+def release_chunk(engine: Engine, lease: ChunkLease) -> bool:
+    """Give a chunk back untouched, for anybody to claim at once."""
+    return _execute(
+        engine,
+        "UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL"
+        " WHERE id = :chunk_id AND token = :token AND state = 'leased'",
+        lease,
+    )
+
+
+def release_after_error(engine: Engine, lease: ChunkLease) -> int | None:
+    """Give a chunk back after an exception; return how often that happened to it.
+
+    None: the claim was lost meanwhile.
+    """
+    with engine.begin() as connection:
+        errors = connection.execute(
+            text(
+                "UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL,"
+                " errors = errors + 1"
+                " WHERE id = :chunk_id AND token = :token AND state = 'leased' RETURNING errors"
+            ),
+            {"chunk_id": lease.chunk_id, "token": lease.token},
+        ).scalar()
+    return None if errors is None else int(errors)
+
+
+def let_go(engine: Engine, lease: ChunkLease) -> bool:
+    """Say that this process no longer computes for a chunk that was cancelled under it."""
+    return _execute(
+        engine,
+        "UPDATE chunk SET owner = NULL"
+        " WHERE id = :chunk_id AND owner = :owner AND state = 'cancelled'",
+        lease,
+    )
+
+
+def finish_chunk(engine: Engine, lease: ChunkLease, rows: Sequence[LedgerRow]) -> None:
+    """Write a chunk's rows and close it, in one transaction under its token.
+
+    Raises LeaseLost, and then nothing was written. A connection that broke at the commit is
+    resolved by reading the token back: the rows are never sent a second time under it.
+    """
+    if len(rows) != len(lease.names):
+        raise ValueError(f"{len(rows)} rows for {len(lease.names)} images")
+    try:
+        with engine.begin() as connection:
+            _write(connection, lease, rows)
+    except DBAPIError:
+        if not _reads(engine, lease, "done"):
+            raise
+
+
+def _write(connection: Connection, lease: ChunkLease, rows: Sequence[LedgerRow]) -> None:
+    fenced = connection.execute(
+        text(_FINISH),
+        {
+            "chunk_id": lease.chunk_id,
+            "token": lease.token,
+            "ok": total_status(rows, RowStatus.OK),
+            "failed": total_status(rows, RowStatus.FAILED),
+            "skipped": total_status(rows, RowStatus.SKIPPED),
+            "cached": sum(row.cached for row in rows),
+        },
+    )
+    if fenced.rowcount != 1:
+        raise LeaseLost(f"chunk {lease.chunk_id} of job {lease.job_uid}")
+    copy_rows(
+        connection,
+        job_id=lease.job_id,
+        chunk_id=lease.chunk_id,
+        token=lease.token,
+        first_image=lease.first_image,
+        rows=rows,
+    )
+
+
+def expire_leases(engine: Engine, *, limit: int = 500) -> int:
+    """Free the chunks whose lease ran out; return how many."""
+    # SKIP LOCKED: a stopped worker may hold a row's lock until its session times out.
+    statement = """
+    UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL
+    WHERE id IN (SELECT id FROM chunk WHERE state = 'leased' AND lease_until < (SELECT imgq_now())
+                 LIMIT :limit FOR UPDATE SKIP LOCKED)
+    """
+    with engine.begin() as connection:
+        return connection.execute(text(statement), {"limit": limit}).rowcount
+
+
+def pending_chunks(engine: Engine, *, at_most: int) -> int:
+    """Count the chunks that wait, but not further than asked."""
+    with engine.connect() as connection:
+        waiting = connection.execute(
+            text(
+                "SELECT count(*) FROM (SELECT 1 FROM chunk c JOIN job j ON j.id = c.job_id"
+                " WHERE c.state = 'pending' AND j.state = 'running' LIMIT :limit) waiting"
+            ),
+            {"limit": at_most},
+        )
+        return int(waiting.scalar_one())
+
+
+def _execute(engine: Engine, statement: str, lease: ChunkLease, **values: object) -> bool:
+    keys = {"chunk_id": lease.chunk_id, "token": lease.token, "owner": lease.owner, **values}
+    with engine.begin() as connection:
+        return connection.execute(text(statement), keys).rowcount == 1
+
+
+def _reads(engine: Engine, lease: ChunkLease, state: str) -> bool:
+    with engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT 1 FROM chunk WHERE id = :chunk_id AND token = :token AND state = :state"),
+            {"chunk_id": lease.chunk_id, "token": lease.token, "state": state},
+        )
+        return found.first() is not None
+
+
+def _lease(row: Any, owner: UUID) -> ChunkLease:
+    return ChunkLease(
+        chunk_id=row.id,
+        job_id=row.job_id,
+        job_uid=row.job_uid,
+        owner=owner,
+        token=row.token,
+        first_image=row.first_image,
+        names=unpack_names(row.manifest),
+        source=row.source,
+        options=ClassifyOptions.from_json(row.options),
+        model_version_id=row.model_version_id,
+        precision=row.precision,
+    )

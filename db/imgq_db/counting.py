@@ -1,0 +1,61 @@
+"""The snapshot of a running job's counters that polling reads."""
+
+from sqlalchemy import Engine, text
+
+from imgq_db.cancelling import end_job
+from imgq_db.closing import budget_error
+from imgq_db.options import ClassifyOptions, parse_budget
+
+#: A new speed counts this much against the old one.
+SMOOTHING = 0.4
+
+# At most one writer in a second: everybody else finds counted_at too young and writes nothing.
+_SNAPSHOT = """
+WITH sums AS (
+    SELECT coalesce(sum(ok), 0) AS ok, coalesce(sum(failed), 0) AS failed,
+        coalesce(sum(skipped), 0) AS skipped, coalesce(sum(cached), 0) AS cached
+    FROM chunk WHERE job_id = :id AND state = 'done'),
+due AS (
+    SELECT id, ok + failed + skipped AS done, images_per_second AS speed,
+        extract(epoch FROM imgq_now() - coalesce(counted_at, started_at)) AS seconds
+    FROM job WHERE id = :id AND state IN ('running', 'cancelling')
+      AND coalesce(counted_at, '-infinity') <= imgq_now() - make_interval(secs => :interval)
+    FOR UPDATE SKIP LOCKED)
+UPDATE job j SET ok = sums.ok, failed = sums.failed, skipped = sums.skipped, cached = sums.cached,
+    counted_at = imgq_now(),
+    images_per_second = CASE WHEN due.seconds <= 0 THEN due.speed ELSE
+        coalesce(due.speed * (1 - :smoothing), 0)
+        + (sums.ok + sums.failed + sums.skipped - due.done) / due.seconds
+        * CASE WHEN due.speed IS NULL THEN 1 ELSE :smoothing END END
+FROM sums, due WHERE j.id = due.id
+RETURNING j.failed, j.options, CASE WHEN j.listed_at IS NOT NULL THEN j.listed_images END AS total
+"""
+
+
+def store_counters(engine: Engine, job_id: int, *, interval_seconds: float = 1) -> bool:
+    """Store the sums of a job's chunks on its row, unless that was done just now.
+
+    Ends the job if more images failed than its caller allows.
+    """
+    with engine.begin() as connection:
+        row = connection.execute(
+            text(_SNAPSHOT),
+            {"id": job_id, "interval": interval_seconds, "smoothing": SMOOTHING},
+        ).first()
+    if row is None:
+        return False
+    budget = ClassifyOptions.from_json(row.options).max_failures
+    if budget and parse_budget(budget).exceeded(row.failed, row.total):
+        end_job(engine, job_id, budget_error(budget, row.failed))
+    return True
+
+
+def store_running_counters(engine: Engine) -> int:
+    """Store the counters of every job that runs; return of how many."""
+    with engine.connect() as connection:
+        ids = list(
+            connection.execute(
+                text("SELECT id FROM job WHERE state IN ('running', 'cancelling') ORDER BY id")
+            ).scalars()
+        )
+    return sum(store_counters(engine, job_id) for job_id in ids)

@@ -1,0 +1,187 @@
+"""What can go wrong in the shared state, as events.
+
+ImgqError
+├── NotFound: JobNotFound, ModelNotFound, KeyNotFound
+├── Refused (the request cannot be done as it stands): SourceInvalid, SourceNotAllowed,
+│   OptionInvalid, CursorInvalid, ArtifactInvalid, IdempotencyKeyReused,
+│   NothingToRetry
+├── Conflict: JobStillRunning, ModelExists, IdempotencyInFlight, ListingLost, LeaseLost
+├── KeyInvalid
+└── Unavailable: DatabaseUnavailable, SchemaOutdated
+"""
+
+from typing import ClassVar
+
+
+class ImgqError(Exception):
+    """Base of every error that a person may read. `str(error)` is one whole sentence."""
+
+    slug: ClassVar[str] = "error"
+    title: ClassVar[str] = "Something went wrong"
+
+    def __init__(self, detail: str, hint: str | None = None) -> None:
+        super().__init__(detail)
+        self.hint = hint
+
+
+class NotFound(ImgqError):
+    slug = "not-found"
+    title = "Not found"
+
+
+class JobNotFound(NotFound):
+    slug = "job-not-found"
+    title = "No such job"
+
+    def __init__(self, job: object) -> None:
+        super().__init__(f"There is no job {job}.", "imgq jobs lists the jobs.")
+
+
+class ModelNotFound(NotFound):
+    slug = "model-not-found"
+    title = "No such model"
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(f"There is no model {ref!r}.", "imgq models list shows what there is.")
+
+
+class KeyNotFound(NotFound):
+    slug = "key-not-found"
+    title = "No such API key"
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"There is no API key with the prefix {prefix!r}.", "imgq keys list")
+
+
+class Refused(ImgqError):
+    slug = "refused"
+    title = "The request cannot be done as it stands"
+
+
+class SourceInvalid(Refused):
+    slug = "source-invalid"
+    title = "The source cannot be used"
+
+
+class SourceNotAllowed(Refused):
+    slug = "source-not-allowed"
+    title = "The server may not read that source"
+
+
+class OptionInvalid(Refused):
+    slug = "option-invalid"
+    title = "An option cannot be used"
+
+
+class CursorInvalid(Refused):
+    slug = "cursor-invalid"
+    title = "The cursor cannot be read"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The cursor is not one that this server gave for this list.",
+            "Start again without a cursor.",
+        )
+
+
+class ArtifactInvalid(Refused):
+    slug = "artifact-invalid"
+    title = "The model's files cannot be used"
+
+
+class IdempotencyKeyReused(Refused):
+    slug = "idempotency-key-reused"
+    title = "The Idempotency-Key belongs to another request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was sent before with another body.",
+            "Send a new key for a new request.",
+        )
+
+
+class NothingToRetry(Refused):
+    slug = "nothing-to-retry"
+    title = "Nothing failed"
+
+    def __init__(self, job: object) -> None:
+        super().__init__(
+            f"No image of job {job} failed.", "Retry without --failed to do all of it again."
+        )
+
+
+class Conflict(ImgqError):
+    slug = "conflict"
+    title = "The state does not allow it"
+
+
+class JobStillRunning(Conflict):
+    slug = "job-still-running"
+    title = "The job has not ended"
+
+    def __init__(self, job: object, act: str) -> None:
+        super().__init__(
+            f"The job {job} has not ended, so it cannot be {act} yet.",
+            f"imgq cancel {job} ends it.",
+        )
+
+
+class ModelExists(Conflict):
+    slug = "model-exists"
+    title = "The model exists already"
+
+
+class IdempotencyInFlight(Conflict):
+    slug = "idempotency-in-flight"
+    title = "The first request with this key is still running"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A request with this Idempotency-Key is being worked on.", "Ask again in a second."
+        )
+
+
+class LeaseLost(Conflict):
+    """The claim went to somebody else, or the job was cancelled: drop what was computed."""
+
+    slug = "lease-lost"
+    title = "The claim was lost"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The claim on {what} was lost; its results are dropped.")
+
+
+class KeyInvalid(ImgqError):
+    slug = "key-invalid"
+    title = "The API key is not accepted"
+
+    def __init__(self, why: str = "is not known") -> None:
+        super().__init__(f"The API key {why}.", "imgq keys create makes a new one.")
+
+
+class Unavailable(ImgqError):
+    slug = "unavailable"
+    title = "The service is not ready"
+
+
+class DatabaseUnavailable(Unavailable):
+    slug = "database-unavailable"
+    title = "The database does not answer"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The database does not answer: {why}.",
+            "Start Postgres and ask again; no job is lost.",
+        )
+
+
+class SchemaOutdated(Unavailable):
+    slug = "schema-outdated"
+    title = "The database has another schema"
+
+    def __init__(self, found: str | None, wanted: str) -> None:
+        found_text = f"revision {found}" if found else "no imgq tables"
+        super().__init__(
+            f"The database has {found_text}, this imgq needs revision {wanted}.",
+            "imgq db upgrade",
+        )

@@ -1,0 +1,113 @@
+"""Idempotency keys: the same request twice gives the same answer, and one job."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from imgq_db.errors import IdempotencyInFlight, IdempotencyKeyReused
+
+KEPT_HOURS = 24
+#: A first request that died without an answer blocks its key for so long.
+LOCK_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReply:
+    """An answer as it was sent."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def begin(engine: Engine, key_id: int | None, key: str, request_sha256: str) -> StoredReply | None:
+    """Start a request under a key. None: it is new, answer it and call `complete`.
+
+    Raises IdempotencyKeyReused (another body), IdempotencyInFlight.
+    """
+    keys = {"key_id": key_id or 0, "key": key, "hash": request_sha256, "lock": LOCK_SECONDS}
+    with engine.begin() as connection:
+        inserted = connection.execute(
+            text(
+                "INSERT INTO idempotency (key_id, key, request_sha256, locked_until)"
+                " VALUES (:key_id, :key, :hash, imgq_now() + make_interval(secs => :lock))"
+                " ON CONFLICT DO NOTHING"
+            ),
+            keys,
+        )
+        if inserted.rowcount == 1:
+            return None
+        row = connection.execute(
+            text(
+                "SELECT *, locked_until > imgq_now() AS locked FROM idempotency"
+                " WHERE key_id = :key_id AND key = :key FOR UPDATE"
+            ),
+            keys,
+        ).first()
+        if row is None:
+            raise IdempotencyInFlight
+        return _found(connection, row, keys)
+
+
+def _found(connection: Any, row: Any, keys: dict[str, Any]) -> StoredReply | None:
+    if row.request_sha256 != keys["hash"]:
+        raise IdempotencyKeyReused
+    if row.status is not None:
+        return StoredReply(row.status, row.headers, bytes(row.body))
+    if row.locked:
+        raise IdempotencyInFlight
+    connection.execute(
+        text(
+            "UPDATE idempotency SET locked_until = imgq_now() + make_interval(secs => :lock)"
+            " WHERE key_id = :key_id AND key = :key"
+        ),
+        keys,
+    )
+    return None
+
+
+def complete(engine: Engine, key_id: int | None, key: str, reply: StoredReply) -> None:
+    """Store the answer for the next request with this key."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE idempotency SET status = :status, headers = CAST(:headers AS jsonb),"
+                " body = :body WHERE key_id = :key_id AND key = :key"
+            ),
+            {
+                "key_id": key_id or 0,
+                "key": key,
+                "status": reply.status,
+                "headers": json.dumps(reply.headers),
+                "body": reply.body,
+            },
+        )
+
+
+def abandon(engine: Engine, key_id: int | None, key: str) -> None:
+    """Forget a request that was refused, so that a corrected one may use its key."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "DELETE FROM idempotency WHERE key_id = :key_id AND key = :key AND status IS NULL"
+            ),
+            {"key_id": key_id or 0, "key": key},
+        )
+
+
+def purge_idempotency(engine: Engine) -> int:
+    """Forget keys older than a day; return how many."""
+    expired = "created_at < imgq_now() - make_interval(hours => :hours)"
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE job SET idempotency_key = NULL"
+                f" WHERE idempotency_key IS NOT NULL AND {expired}"
+            ),
+            {"hours": KEPT_HOURS},
+        )
+        return connection.execute(
+            text(f"DELETE FROM idempotency WHERE {expired}"), {"hours": KEPT_HOURS}
+        ).rowcount

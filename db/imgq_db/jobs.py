@@ -1,0 +1,282 @@
+"""Jobs: what a user asked for and waits on. Creating, finding and listing them."""
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import uuid_utils
+from sqlalchemy import Connection, Engine, text
+
+from imgq_db.errors import JobNotFound
+from imgq_db.models import resolve_model
+from imgq_db.options import ClassifyOptions, resolve_precision
+from imgq_db.pages import Page, read_cursor, write_cursor
+from imgq_db.settings import Settings
+from imgq_db.sources import check_source
+
+
+class JobKind(StrEnum):
+    CLASSIFY = "classify"
+
+
+class JobState(StrEnum):
+    """A job goes queued → running → succeeded | failed | cancelled, or by way of cancelling."""
+
+    QUEUED = "queued"  # accepted, nothing of it has begun
+    RUNNING = "running"  # its folder is being listed or its images classified
+    CANCELLING = "cancelling"  # no new work is begun; a worker may still be letting go
+    SUCCEEDED = "succeeded"  # every file found has its row
+    FAILED = "failed"  # the job as a whole could not be done: `error` says why
+    CANCELLED = "cancelled"  # nothing computes for it and no row can be added
+
+    @property
+    def terminal(self) -> bool:
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class Priority(StrEnum):
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """0 is claimed first."""
+        return list(Priority).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a caller asks for."""
+
+    source: str
+    model: str = "imagenet"
+    options: ClassifyOptions = field(default_factory=ClassifyOptions)
+    kind: JobKind = JobKind.CLASSIFY
+    name: str | None = None
+    tags: Mapping[str, str] | None = None
+    priority: Priority = Priority.NORMAL
+    key_id: int | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A job's counters. total is None until its folder is listed."""
+
+    total: int | None
+    ok: int
+    failed: int
+    skipped: int
+    cached: int
+    images_per_second: float | None
+
+    @property
+    def done(self) -> int:
+        return self.ok + self.failed + self.skipped
+
+    @property
+    def fraction(self) -> float | None:
+        """0..1, None while the total is unknown."""
+        if self.total is None:
+            return None
+        return self.done / self.total if self.total else 1.0
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """None while the total or the speed is unknown, and when nothing is left."""
+        if self.total is None or not self.images_per_second or self.done >= self.total:
+            return None
+        return (self.total - self.done) / self.images_per_second
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed or was ended early."""
+
+    slug: str
+    title: str
+    detail: str
+    hint: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"slug": self.slug, "title": self.title, "detail": self.detail, "hint": self.hint}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as its row says. id is internal, uid is what users see."""
+
+    id: int
+    uid: UUID
+    kind: JobKind
+    state: JobState
+    name: str | None
+    source: str
+    root: str
+    model_version_id: int
+    model: str
+    precision: str
+    options: ClassifyOptions
+    tags: dict[str, str]
+    priority: Priority
+    created_at: datetime.datetime
+    started_at: datetime.datetime | None
+    finished_at: datetime.datetime | None
+    progress: Progress
+    error: JobError | None
+    retry_of: UUID | None
+
+
+SELECT_JOB = """
+SELECT j.*, m.name || ':' || v.version AS model
+FROM (SELECT * FROM job WHERE deleted_at IS NULL) j
+JOIN model_version v ON v.id = j.model_version_id JOIN model m ON m.id = v.model_id
+"""
+
+
+def create_job(engine: Engine, settings: Settings, new: NewJob) -> Job:
+    """Accept a job: one committed row, from which everything else follows.
+
+    An idempotency key that made a job before gives that job, also if the first answer was lost.
+    Raises ModelNotFound, SourceInvalid, SourceNotAllowed, OptionInvalid.
+    """
+    version = resolve_model(engine, new.model)
+    row = {
+        "kind": new.kind.value,
+        "name": new.name,
+        "source": new.source,
+        "root": check_source(new.source, settings),
+        "model": version.id,
+        "precision": resolve_precision(new.options.precision),
+        "options": json.dumps(new.options.to_json()),
+        "tags": json.dumps(dict(new.tags or {})),
+        "priority": new.priority.rank,
+        "key_id": new.key_id,
+        "idempotency_key": new.idempotency_key,
+    }
+    with engine.begin() as connection:
+        return read_job(connection, insert_job(connection, row))
+
+
+def insert_job(connection: Connection, row: dict[str, Any]) -> UUID:
+    """Insert a job row and return its uid, or that of the job which its idempotency key made."""
+    # UUIDv7, so that ids sort by time.
+    uid = UUID(bytes=uuid_utils.uuid7().bytes)
+    inserted = connection.execute(
+        text(
+            "INSERT INTO job (uid, kind, name, source, root, model_version_id, precision, options,"
+            " tags, priority, key_id, idempotency_key, retry_of, only_failed) VALUES (:uid, :kind,"
+            " :name, :source, :root, :model, :precision, CAST(:options AS jsonb),"
+            " CAST(:tags AS jsonb), :priority, :key_id, :idempotency_key, :retry_of, :only_failed)"
+            " ON CONFLICT (coalesce(key_id, 0), idempotency_key)"
+            " WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING uid"
+        ),
+        {"uid": uid, "retry_of": None, "only_failed": False, **row},
+    ).scalar()
+    if inserted is not None:
+        return uid
+    found: UUID = connection.execute(
+        text(
+            "SELECT uid FROM job WHERE coalesce(key_id, 0) = coalesce(:key_id, 0)"
+            " AND idempotency_key = :idempotency_key"
+        ),
+        row,
+    ).scalar_one()
+    return found
+
+
+def get_job(engine: Engine, uid: UUID) -> Job:
+    """Return a job. Raises JobNotFound."""
+    with engine.connect() as connection:
+        return read_job(connection, uid)
+
+
+def read_job(connection: Connection, uid: UUID) -> Job:
+    """Return a job, inside the caller's transaction. Raises JobNotFound."""
+    row = connection.execute(text(SELECT_JOB + "WHERE j.uid = :uid"), {"uid": uid}).first()
+    if row is None:
+        raise JobNotFound(uid)
+    return job_from_row(row)
+
+
+def list_jobs(
+    engine: Engine,
+    *,
+    states: Sequence[JobState] = (),
+    kind: JobKind | None = None,
+    tags: Mapping[str, str] | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Job]:
+    """Return jobs, newest first. tags: all of them must match. Raises CursorInvalid."""
+    where: list[str] = ["true"]
+    values: dict[str, Any] = {"limit": limit + 1}
+    if states:
+        where.append("j.state = ANY(:states)")
+        values["states"] = [state.value for state in states]
+    if kind:
+        where.append("j.kind = :kind")
+        values["kind"] = kind.value
+    if tags:
+        where.append("j.tags @> CAST(:tags AS jsonb)")
+        values["tags"] = json.dumps(dict(tags))
+    if cursor:
+        where.append("j.id < :before")
+        (values["before"],) = read_cursor(cursor, int)
+    statement = f"{SELECT_JOB} WHERE {' AND '.join(where)} ORDER BY j.id DESC LIMIT :limit"
+    with engine.connect() as connection:
+        jobs = tuple(job_from_row(row) for row in connection.execute(text(statement), values))
+    more = len(jobs) > limit
+    return Page(jobs[:limit], write_cursor(jobs[limit - 1].id) if more else None)
+
+
+def queue_position(engine: Engine, job: Job) -> int | None:
+    """Return how many jobs are ahead of a queued one, None once it has begun."""
+    if job.state is not JobState.QUEUED:
+        return None
+    with engine.connect() as connection:
+        ahead = connection.execute(
+            text(
+                "SELECT count(*) FROM job WHERE state IN ('queued', 'running')"
+                " AND (priority, id) < (:rank, :id)"
+            ),
+            {"rank": job.priority.rank, "id": job.id},
+        )
+        return int(ahead.scalar_one())
+
+
+def job_from_row(row: Any) -> Job:
+    """Build the value from a row of SELECT_JOB."""
+    return Job(
+        id=row.id,
+        uid=row.uid,
+        kind=JobKind(row.kind),
+        state=JobState(row.state),
+        name=row.name,
+        source=row.source,
+        root=row.root,
+        model_version_id=row.model_version_id,
+        model=row.model,
+        precision=row.precision,
+        options=ClassifyOptions.from_json(row.options),
+        tags=row.tags,
+        priority=list(Priority)[row.priority],
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        progress=Progress(
+            total=row.listed_images if row.listed_at else None,
+            ok=row.ok,
+            failed=row.failed,
+            skipped=row.skipped,
+            cached=row.cached,
+            images_per_second=row.images_per_second,
+        ),
+        error=JobError(**row.error) if row.error else None,
+        retry_of=row.retry_of,
+    )

@@ -1,0 +1,144 @@
+"""Listing: one worker at a time walks a job's folder and commits its chunks run by run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, text
+
+from imgq_db.errors import LeaseLost
+from imgq_db.fairness import JOB_ORDER
+from imgq_db.manifests import pack_names
+from imgq_db.options import ClassifyOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ListingLease:
+    """A worker's claim on the listing of one job.
+
+    cursor: the last path that is safely in a chunk, None at the start.
+    """
+
+    job_id: int
+    job_uid: UUID
+    token: int
+    source: str
+    options: ClassifyOptions
+    retry_of: UUID | None
+    only_failed: bool
+    cursor: bytes | None
+    listed_images: int
+
+
+_CLAIM = f"""
+UPDATE job SET listing_token = listing_token + 1, state = 'running',
+    listing_until = imgq_now() + make_interval(secs => :lease_seconds),
+    started_at = coalesce(started_at, imgq_now())
+WHERE id = (
+    SELECT j.id FROM job j
+    WHERE j.state IN ('queued', 'running') AND j.kind = 'classify' AND j.listed_at IS NULL
+      AND j.root = ANY(:roots)
+      AND (j.listing_until IS NULL OR j.listing_until < (SELECT imgq_now()))
+    ORDER BY {JOB_ORDER}, j.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING id, uid, listing_token, source, options, retry_of, only_failed, listing_cursor,
+    listed_images
+"""
+
+_ADVANCE = """
+UPDATE job SET listing_cursor = :cursor, listed_images = listed_images + :images,
+    listing_until = imgq_now() + make_interval(secs => :lease_seconds),
+    listed_at = CASE WHEN :last THEN imgq_now() END
+WHERE id = :job_id AND listing_token = :token AND state = 'running' AND listed_at IS NULL
+"""
+
+
+def claim_listing(
+    engine: Engine, *, roots: Sequence[str], lease_seconds: float
+) -> ListingLease | None:
+    """Claim the most urgent job whose folder is not listed yet, None if there is none."""
+    with engine.begin() as connection:
+        row = connection.execute(
+            text(_CLAIM), {"roots": list(roots), "lease_seconds": lease_seconds}
+        ).first()
+    if row is None:
+        return None
+    return ListingLease(
+        job_id=row.id,
+        job_uid=row.uid,
+        token=row.listing_token,
+        source=row.source,
+        options=ClassifyOptions.from_json(row.options),
+        retry_of=row.retry_of,
+        only_failed=row.only_failed,
+        cursor=row.listing_cursor,
+        listed_images=row.listed_images,
+    )
+
+
+def add_chunks(
+    engine: Engine,
+    lease: ListingLease,
+    chunks: Sequence[Sequence[bytes]],
+    *,
+    lease_seconds: float,
+    last: bool = False,
+) -> ListingLease:
+    """Commit a run of chunks, and with `last` the end of the listing, in one transaction.
+
+    Raises LeaseLost if somebody else lists the job by now, or it was cancelled.
+    """
+    images = sum(map(len, chunks))
+    cursor = chunks[-1][-1] if chunks else lease.cursor
+    with engine.begin() as connection:
+        advanced = connection.execute(
+            text(_ADVANCE),
+            {
+                "cursor": cursor,
+                "images": images,
+                "lease_seconds": lease_seconds,
+                "last": last,
+                "job_id": lease.job_id,
+                "token": lease.token,
+            },
+        )
+        if advanced.rowcount != 1:
+            raise LeaseLost(f"the listing of job {lease.job_uid}")
+        _insert_chunks(connection, lease, chunks)
+    return replace(lease, cursor=cursor, listed_images=lease.listed_images + images)
+
+
+def release_listing(engine: Engine, lease: ListingLease) -> None:
+    """Give the listing back at once, for another worker to go on from the cursor."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE job SET listing_until = NULL WHERE id = :job_id AND listing_token = :token"
+            ),
+            {"job_id": lease.job_id, "token": lease.token},
+        )
+
+
+def _insert_chunks(
+    connection: Connection, lease: ListingLease, chunks: Sequence[Sequence[bytes]]
+) -> None:
+    rows: list[dict[str, Any]] = []
+    first = lease.listed_images
+    for names in chunks:
+        rows.append(
+            {
+                "job_id": lease.job_id,
+                "first": first,
+                "images": len(names),
+                "manifest": pack_names(names),
+            }
+        )
+        first += len(names)
+    if rows:
+        connection.execute(
+            text(
+                "INSERT INTO chunk (job_id, first_image, images, manifest)"
+                " VALUES (:job_id, :first, :images, :manifest)"
+            ),
+            rows,
+        )

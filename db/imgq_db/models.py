@@ -1,0 +1,206 @@
+"""The model registry: names, immutable versions, aliases."""
+
+import datetime
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from imgq_db.errors import ArtifactInvalid, ModelExists, ModelNotFound
+
+BUILTIN_NAME = "imagenet"
+CHAMPION = "champion"
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_REFERENCE = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>[0-9]{1,9})|@(?P<alias>[^:@]+))?")
+
+_SELECT = """
+SELECT v.id, m.name, v.version, v.digest, v.architecture, v.labels, v.preprocessing, v.metrics,
+       v.source, v.created_at,
+       ARRAY(SELECT a.alias FROM model_alias a
+             WHERE a.model_id = v.model_id AND a.version = v.version ORDER BY a.alias) AS aliases
+FROM model_version v JOIN model m ON m.id = v.model_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One immutable version of a model.
+
+    digest: sha256 of its model.json, None for the built-in one until a worker has run.
+    """
+
+    id: int
+    name: str
+    version: int
+    digest: str | None
+    architecture: str
+    labels: tuple[str, ...]
+    preprocessing: dict[str, Any]
+    metrics: dict[str, Any]
+    source: str
+    created_at: datetime.datetime
+    aliases: tuple[str, ...]
+
+    @property
+    def ref(self) -> str:
+        return f"{self.name}:{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """What a new version brings: its artifact's digest and what model.json says."""
+
+    digest: str
+    architecture: str
+    labels: tuple[str, ...]
+    preprocessing: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+def resolve_model(engine: Engine, ref: str) -> ModelVersion:
+    """Return the version that NAME, NAME:VERSION or NAME@ALIAS means.
+
+    A plain name means its champion, or else its latest version. Raises ModelNotFound.
+    """
+    match = _REFERENCE.fullmatch(ref)
+    if match is None:
+        raise ModelNotFound(ref)
+    versions = get_model(engine, match["name"], ref=ref)
+    found = _pick(versions, match["version"], match["alias"])
+    if found is None:
+        raise ModelNotFound(ref)
+    return found
+
+
+def _pick(
+    versions: tuple[ModelVersion, ...], version: str | None, alias: str | None
+) -> ModelVersion | None:
+    if version is not None:
+        return next((v for v in versions if v.version == int(version)), None)
+    if alias is not None:
+        return next((v for v in versions if alias in v.aliases), None)
+    return next((v for v in versions if CHAMPION in v.aliases), versions[0])
+
+
+def get_model(engine: Engine, name: str, *, ref: str | None = None) -> tuple[ModelVersion, ...]:
+    """Return every version of a model, newest first. Raises ModelNotFound."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(_SELECT + "WHERE m.name = :name ORDER BY v.version DESC"), {"name": name}
+        )
+        versions = tuple(_version(row) for row in rows)
+    if not versions:
+        raise ModelNotFound(ref or name)
+    return versions
+
+
+def get_version(engine: Engine, version_id: int) -> ModelVersion:
+    """Return the version that a job row points at."""
+    with engine.connect() as connection:
+        row = connection.execute(text(_SELECT + "WHERE v.id = :id"), {"id": version_id}).one()
+    return _version(row)
+
+
+def list_models(engine: Engine) -> tuple[ModelVersion, ...]:
+    """Return every version of every model: by name, newest first."""
+    with engine.connect() as connection:
+        rows = connection.execute(text(_SELECT + "ORDER BY m.name, v.version DESC"))
+        return tuple(_version(row) for row in rows)
+
+
+def register_version(engine: Engine, name: str, new: NewVersion) -> ModelVersion:
+    """Register an artifact as the next version of a name.
+
+    The same artifact under the same name again gives the version that is there.
+    Raises ArtifactInvalid for an unusable name, ModelExists for the built-in one's.
+    """
+    if NAME_PATTERN.fullmatch(name) is None:
+        raise ArtifactInvalid(
+            f"{name!r} is no model name.",
+            "Use lower-case letters, digits, '.', '_' and '-', 63 at most.",
+        )
+    if name == BUILTIN_NAME:
+        raise ModelExists(f"{name!r} is the built-in model's name.", "Choose another name.")
+    with engine.begin() as connection:
+        version_id = _insert_version(connection, name, new)
+    return get_version(engine, version_id)
+
+
+def _insert_version(connection: Connection, name: str, new: NewVersion) -> int:
+    # The upsert locks the model's row, so that two importers get two numbers.
+    model_id = connection.execute(
+        text(
+            "INSERT INTO model (name) VALUES (:name)"
+            " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id"
+        ),
+        {"name": name},
+    ).scalar_one()
+    found = connection.execute(
+        text("SELECT id FROM model_version WHERE model_id = :model AND digest = :digest"),
+        {"model": model_id, "digest": new.digest},
+    ).scalar()
+    if found is not None:
+        return int(found)
+    return int(
+        connection.execute(
+            text(
+                "INSERT INTO model_version (model_id, version, source, digest, architecture,"
+                " labels, preprocessing, metrics)"
+                " SELECT :model, coalesce(max(version), 0) + 1, 'import', :digest, :architecture,"
+                " CAST(:labels AS jsonb), CAST(:preprocessing AS jsonb), CAST(:metrics AS jsonb)"
+                " FROM model_version WHERE model_id = :model RETURNING id"
+            ),
+            {"model": model_id, **_columns(new)},
+        ).scalar_one()
+    )
+
+
+def complete_builtin(engine: Engine, new: NewVersion) -> None:
+    """Write the built-in version's labels and digest, once; later calls change nothing.
+
+    Raises ArtifactInvalid if it is there with another digest: versions are immutable.
+    """
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE model_version SET digest = :digest, architecture = :architecture,"
+                " labels = CAST(:labels AS jsonb), metrics = CAST(:metrics AS jsonb),"
+                " preprocessing = CAST(:preprocessing AS jsonb)"
+                " WHERE source = 'builtin' AND digest IS NULL"
+            ),
+            _columns(new),
+        )
+    found = get_model(engine, BUILTIN_NAME)[-1]
+    if found.digest != new.digest:
+        raise ArtifactInvalid(
+            f"This worker's {found.ref} differs from the registered one.",
+            "Install the same imgq release on every worker.",
+        )
+
+
+def _columns(new: NewVersion) -> dict[str, Any]:
+    return {
+        "digest": new.digest,
+        "architecture": new.architecture,
+        "labels": json.dumps(new.labels),
+        "preprocessing": json.dumps(new.preprocessing),
+        "metrics": json.dumps(new.metrics),
+    }
+
+
+def _version(row: Any) -> ModelVersion:
+    return ModelVersion(
+        id=row.id,
+        name=row.name,
+        version=row.version,
+        digest=row.digest,
+        architecture=row.architecture,
+        labels=tuple(row.labels),
+        preprocessing=row.preprocessing,
+        metrics=row.metrics,
+        source=row.source,
+        created_at=row.created_at,
+        aliases=tuple(row.aliases),
+    )

@@ -1,0 +1,30 @@
+"""File names as text: UTF-8 where it is UTF-8, percent-escaped bytes where it is not."""
+
+import codecs
+import re
+
+_AMBIGUOUS = re.compile(rb"%(?=[0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+def _percent(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    return "".join(f"%{byte:02X}" for byte in bad), error.end
+
+
+codecs.register_error("imgq_percent", _percent)
+
+
+def name_to_text(name: bytes) -> str:
+    """Return a name as text that `name_from_text` turns back into the same bytes.
+
+    A % that two hex digits follow becomes %25, so that no name is mistaken for an escape.
+    """
+    return _AMBIGUOUS.sub(b"%25", name).decode("utf-8", "imgq_percent")
+
+
+def name_from_text(text: str) -> bytes:
+    """Return the bytes of a name that `name_to_text` wrote."""
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), text.encode("utf-8"))

@@ -1,0 +1,64 @@
+"""Retries: a new job over the same folder, or over what failed in the first one."""
+
+import json
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from imgq_db.errors import JobStillRunning, NothingToRetry
+from imgq_db.jobs import Job, insert_job, read_job
+
+
+def retry_job(
+    engine: Engine,
+    uid: UUID,
+    *,
+    only_failed: bool,
+    key_id: int | None = None,
+    idempotency_key: str | None = None,
+) -> Job:
+    """Accept a new job like an ended one; that one never changes.
+
+    Raises JobNotFound, JobStillRunning, NothingToRetry.
+    """
+    with engine.begin() as connection:
+        old = read_job(connection, uid)
+        if not old.state.terminal:
+            raise JobStillRunning(uid, "retried")
+        if only_failed and old.progress.failed == 0:
+            raise NothingToRetry(uid)
+        row = {
+            "kind": old.kind.value,
+            "name": old.name,
+            "source": old.source,
+            "root": old.root,
+            "model": old.model_version_id,
+            "precision": old.precision,
+            "options": json.dumps(old.options.to_json()),
+            "tags": json.dumps(old.tags),
+            "priority": old.priority.rank,
+            "key_id": key_id,
+            "idempotency_key": idempotency_key,
+            "retry_of": uid,
+            "only_failed": only_failed,
+        }
+        return read_job(connection, insert_job(connection, row))
+
+
+def failed_paths(
+    engine: Engine, uid: UUID, *, after: int, limit: int
+) -> tuple[tuple[int, bytes], ...]:
+    """Return image numbers and paths of a job's failed images, in walk order.
+
+    after: the last image number seen, -1 at the start.
+    """
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT p.image, p.path FROM prediction p JOIN job j ON j.id = p.job_id"
+                " WHERE j.uid = :uid AND p.image > :after AND p.status = 1"
+                " ORDER BY p.image LIMIT :limit"
+            ),
+            {"uid": uid, "after": after, "limit": limit},
+        )
+        return tuple((row.image, bytes(row.path)) for row in rows)

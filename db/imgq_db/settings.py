@@ -1,0 +1,202 @@
+"""Every setting of every process, in one typed class: flag > environment > TOML > default."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+def default_home() -> Path:
+    """Return the local stack's directory: readable by others' servers only where root owns it."""
+    if os.environ.get("IMGQ_HOME"):
+        return Path(os.environ["IMGQ_HOME"])
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/imgq")
+    return Path(platformdirs.user_data_dir("imgq"))
+
+
+def toml_files() -> tuple[Path, ...]:
+    """Return the configuration files that are read, the strongest first."""
+    return Path("imgq.toml"), Path(platformdirs.user_config_dir("imgq")) / "config.toml"
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Names in the environment start with IMGQ_."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="IMGQ_", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    database_url: str = Field(
+        "postgresql://imgq@127.0.0.1:5432/imgq",
+        validation_alias=AliasChoices("IMGQ_DATABASE_URL", "DATABASE_URL"),
+        description="Postgres, 14 or newer.",
+    )
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        validation_alias=AliasChoices("IMGQ_REDIS_URL", "REDIS_URL"),
+        description="Redis 6.2 or newer, or Valkey. Carries bells only, never work.",
+    )
+    instance: str = Field(
+        "imgq",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Prefix of the keys in Redis: one for each installation that shares a server.",
+    )
+    home: Path = Field(default_factory=default_home, description="Directory of the local stack.")
+    data_dir: Path = Field(
+        default_factory=lambda: default_home() / "data",
+        description="Artifacts; one directory that API and workers share.",
+    )
+
+    server: str | None = Field(None, description="Base URL that the command line talks to.")
+    api_key: SecretStr | None = Field(None, description="Key that the command line sends.")
+
+    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(8765, ge=1, le=65535, description="Port that the API listens on.")
+    insecure: bool = Field(False, description="No keys at all. Only on a loopback address.")
+    bootstrap_key: SecretStr | None = Field(
+        None, description="An API key with every scope, made known at start."
+    )
+
+    roots: Annotated[dict[str, Path], NoDecode] = Field(
+        default_factory=dict,
+        description="Folders that jobs may name: photos=/data/photos,scans=/mnt/scans",
+    )
+    local_files: bool = Field(
+        False, description="Allow file:///any/path sources: only where all share one disk."
+    )
+    max_pixels: int = Field(100_000_000, ge=1, description="Larger pictures are too_large.")
+    max_file_bytes: int = Field(1 << 30, ge=1, description="Larger files are too_large.")
+
+    lease_seconds: float = Field(30, gt=0, description="A worker's claim on a chunk lasts so long.")
+    beat_seconds: float = Field(5, gt=0, description="A claim is renewed so often.")
+    poll_seconds: float = Field(1, gt=0, description="A worker looks for cancel so often.")
+    reconcile_seconds: float = Field(2, gt=0, description="Pause between two reconciler rounds.")
+    loop_seconds: float = Field(20, gt=0, description="A worker's loop ends after so long.")
+    chunk_size: int = Field(256, ge=1, le=4096, description="Images in a chunk.")
+    batch_size: int = Field(32, ge=1, le=1024, description="Images in a forward pass.")
+    decode_threads: int | None = Field(None, ge=1, description="Default: the machine's cores.")
+    torch_threads: int | None = Field(None, ge=1, description="Default: the machine's cores.")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+
+    log_level: str = Field("info", description="debug, info, warning or error.")
+    log_json: bool | None = Field(None, description="Default: JSON unless on a terminal.")
+
+    @field_validator("roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if any(not name.strip() or not path.strip() for name, _, path in pairs):
+            raise ValueError("write roots as NAME=/path,OTHER=/path")
+        return {name.strip(): Path(path.strip()) for name, _, path in pairs}
+
+    @field_validator("roots")
+    @classmethod
+    def _check_roots(cls, value: dict[str, Path]) -> dict[str, Path]:
+        for name, path in value.items():
+            if not name.replace("-", "").replace("_", "").isalnum():
+                raise ValueError(f"the root's name {name!r} may hold letters, digits, - and _ only")
+            if not path.is_absolute():
+                raise ValueError(f"the root {name} needs an absolute path, not {path}")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _name_the_driver(cls, value: str) -> str:
+        # SQLAlchemy 2.1 reads a bare postgresql:// as psycopg 3.
+        for scheme in ("postgres://", "postgresql://", "postgresql+psycopg://"):
+            if value.startswith(scheme):
+                return "postgresql+psycopg2://" + value.removeprefix(scheme)
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        tomls = (TomlConfigSettingsSource(settings_cls, path) for path in toml_files())
+        return init_settings, env_settings, file_secret_settings, *tomls
+
+
+def load_settings(**flags: object) -> Settings:
+    """Read the settings of this process.
+
+    flags: values given on the command line; None means "not given".
+    IMGQ_SECRETS_DIR names a directory with one file a setting (`imgq_database_url`, …).
+    Raises pydantic.ValidationError.
+    """
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    secrets_dir = os.environ.get("IMGQ_SECRETS_DIR")
+    if secrets_dir:
+        given["_secrets_dir"] = secrets_dir
+    return Settings(**given)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingOrigin:
+    """One setting with its value as text (secrets masked) and where it came from."""
+
+    name: str
+    value: str
+    origin: str
+
+
+def setting_origins() -> tuple[SettingOrigin, ...]:
+    """Return every setting with the place that decided it."""
+    settings = load_settings()
+    layers = list(_layers())
+    return tuple(
+        SettingOrigin(name, _shown(name, getattr(settings, name)), _origin(name, layers))
+        for name in Settings.model_fields
+    )
+
+
+def _layers() -> Iterator[tuple[str, frozenset[str]]]:
+    names = Settings.model_fields
+    yield "environment", frozenset(n for n in names if _in_environment(n))
+    secrets = Path(os.environ.get("IMGQ_SECRETS_DIR", "/nonexistent"))
+    yield str(secrets), frozenset(n for n in names if (secrets / f"imgq_{n}").is_file())
+    for path in toml_files():
+        yield str(path), frozenset(TomlConfigSettingsSource(Settings, path)())
+
+
+def _in_environment(name: str) -> bool:
+    plain = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}.get(name)
+    known = {key.upper() for key in os.environ}
+    return f"IMGQ_{name.upper()}" in known or (plain is not None and plain in known)
+
+
+def _origin(name: str, layers: list[tuple[str, frozenset[str]]]) -> str:
+    return next((place for place, names in layers if name in names), "default")
+
+
+def _shown(name: str, value: object) -> str:
+    if name in ("database_url", "redis_url"):
+        return mask_password(str(value))
+    return str(value)
+
+
+def mask_password(url: str) -> str:
+    """Return the URL with its password, if any, as ***."""
+    head, at, tail = url.rpartition("@")
+    scheme, mark, user = head.partition("://")
+    if not at or ":" not in user:
+        return url
+    return f"{scheme}{mark}{user.partition(':')[0]}:***@{tail}"

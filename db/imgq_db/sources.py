@@ -1,0 +1,86 @@
+"""Where a job's images are: source URIs, and which folder of this machine they mean."""
+
+import os
+from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from imgq_db.errors import SourceInvalid, SourceNotAllowed
+from imgq_db.settings import Settings
+
+#: What `job.root` holds for file:// sources; no configured root can be called so.
+FILE_ROOT = "file:"
+
+
+def folder_uri(folder: Path) -> str:
+    """Return the file:// URI of an absolute folder, whatever bytes its name holds."""
+    return "file://" + quote_from_bytes(os.fsencode(folder))
+
+
+def check_source(uri: str, settings: Settings) -> str:
+    """Return the root that a worker needs for this source.
+
+    Checks the syntax and what this server allows, not whether the folder exists.
+    Raises SourceInvalid, SourceNotAllowed.
+    """
+    if uri.startswith("file://"):
+        _file_path(uri)
+        if not settings.local_files:
+            raise SourceNotAllowed(
+                "This server does not read file:// sources.", _roots_hint(settings)
+            )
+        return FILE_ROOT
+    name, _ = _split_root(uri)
+    if name not in settings.roots:
+        raise SourceNotAllowed(f"This server has no root called {name!r}.", _roots_hint(settings))
+    return name
+
+
+def source_folder(uri: str, settings: Settings) -> Path:
+    """Return the folder of this machine that the source means.
+
+    Raises SourceInvalid, SourceNotAllowed.
+    """
+    root = check_source(uri, settings)
+    if root == FILE_ROOT:
+        return _file_path(uri)
+    _, relative = _split_root(uri)
+    return settings.roots[root] / os.fsdecode(relative)
+
+
+def readable_roots(settings: Settings) -> tuple[str, ...]:
+    """Return the values of `job.root` that a process with these settings can read."""
+    return (*((FILE_ROOT,) if settings.local_files else ()), *sorted(settings.roots))
+
+
+def _file_path(uri: str) -> Path:
+    path = unquote_to_bytes(uri.removeprefix("file://"))
+    if not path.startswith(b"/") or path.startswith(b"//"):
+        raise SourceInvalid(
+            f"{uri!r} names no absolute path of this host.", "Write file:///absolute/path."
+        )
+    _check_parts(path, uri)
+    return Path(os.fsdecode(path))
+
+
+def _split_root(uri: str) -> tuple[str, bytes]:
+    scheme, colon, rest = uri.partition(":")
+    name, _, relative = rest.partition("/")
+    if scheme != "root" or not colon or not name:
+        raise SourceInvalid(
+            f"{uri!r} is no source.", "Write file:///absolute/path or root:NAME/relative/path."
+        )
+    path = unquote_to_bytes(relative)
+    _check_parts(path, uri)
+    return name, path.strip(b"/")
+
+
+def _check_parts(path: bytes, uri: str) -> None:
+    if b"\0" in path or b".." in path.split(b"/"):
+        raise SourceInvalid(f"{uri!r} holds '..' or a NUL.", "Name the folder itself.")
+
+
+def _roots_hint(settings: Settings) -> str:
+    names = ", ".join(f"root:{name}/" for name in sorted(settings.roots))
+    if names:
+        return f"It reads {names} and the folders below."
+    return "Its operator can allow folders with IMGQ_ROOTS=NAME=/path."

@@ -1,0 +1,123 @@
+"""The workers that are there, for people to look at. No lease depends on these rows."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+#: A worker that was not seen for so long is gone.
+GONE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker process and what it does. state: idle, busy or draining."""
+
+    uid: UUID
+    host: str
+    pid: int
+    device: str
+    state: str
+    roots: tuple[str, ...]
+    job: UUID | None
+    images_per_second: float | None
+    started_at: datetime.datetime
+    seen_at: datetime.datetime
+
+
+def beat_worker(
+    engine: Engine, uid: UUID, *, host: str, pid: int, device: str, roots: Sequence[str]
+) -> None:
+    """Say that a worker is alive."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO worker (uid, host, pid, device, state, roots)"
+                " VALUES (:uid, :host, :pid, :device, 'idle', :roots)"
+                " ON CONFLICT (uid) DO UPDATE SET seen_at = imgq_now()"
+            ),
+            {"uid": uid, "host": host, "pid": pid, "device": device, "roots": list(roots)},
+        )
+
+
+def set_activity(
+    engine: Engine,
+    uid: UUID,
+    *,
+    job: UUID | None,
+    images_per_second: float | None = None,
+    device: str | None = None,
+) -> None:
+    """Say what a worker does now; job None: nothing. A speed or device of None stays."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE worker SET job_uid = :job, seen_at = imgq_now(),"
+                " images_per_second = coalesce(CAST(:speed AS real), images_per_second),"
+                " device = coalesce(CAST(:device AS text), device),"
+                " state = CASE WHEN state = 'draining' THEN state"
+                " WHEN CAST(:job AS uuid) IS NULL THEN 'idle' ELSE 'busy' END WHERE uid = :uid"
+            ),
+            {"uid": uid, "job": job, "speed": images_per_second, "device": device},
+        )
+
+
+def start_draining(engine: Engine, uid: UUID) -> None:
+    """Ask a worker to give its chunk back and stop."""
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE worker SET state = 'draining' WHERE uid = :uid"), {"uid": uid}
+        )
+
+
+def is_draining(engine: Engine, uid: UUID) -> bool:
+    """Tell whether a worker was asked to stop."""
+    with engine.connect() as connection:
+        state = connection.execute(
+            text("SELECT state FROM worker WHERE uid = :uid"), {"uid": uid}
+        ).scalar()
+    return state == "draining"
+
+
+def remove_worker(engine: Engine, uid: UUID) -> None:
+    """Take a worker that stopped off the list."""
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM worker WHERE uid = :uid"), {"uid": uid})
+
+
+def purge_workers(engine: Engine) -> int:
+    """Take workers that vanished off the list; return how many."""
+    with engine.begin() as connection:
+        return connection.execute(
+            text("DELETE FROM worker WHERE seen_at < imgq_now() - make_interval(secs => :gone)"),
+            {"gone": GONE_SECONDS},
+        ).rowcount
+
+
+def list_workers(engine: Engine, *, max_age_seconds: float = GONE_SECONDS) -> tuple[Worker, ...]:
+    """Return the workers seen lately, oldest first."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT * FROM worker WHERE seen_at >= imgq_now() - make_interval(secs => :age)"
+                " ORDER BY started_at, uid"
+            ),
+            {"age": max_age_seconds},
+        )
+        return tuple(
+            Worker(
+                uid=row.uid,
+                host=row.host,
+                pid=row.pid,
+                device=row.device,
+                state=row.state,
+                roots=tuple(row.roots),
+                job=row.job_uid,
+                images_per_second=row.images_per_second,
+                started_at=row.started_at,
+                seen_at=row.seen_at,
+            )
+            for row in rows
+        )
