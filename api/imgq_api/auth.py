@@ -1,0 +1,90 @@
+"""Who asks: API keys as bearer tokens, and the scopes that they carry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, cast
+
+from flask import Response, g, request
+from flask_httpauth import HTTPTokenAuth
+
+from imgq_api.errors import ForeignPage, KeyMissing, ScopeMissing
+from imgq_api.limits import count_failed_key
+from imgq_api.services import services
+from imgq_db.errors import KeyInvalid
+from imgq_db.keys import Scope, authenticate
+
+P = ParamSpec("P")
+
+auth = HTTPTokenAuth(scheme="Bearer", realm="imgq")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sent the request. key_id is None on a server without keys."""
+
+    key_id: int | None
+    scopes: frozenset[Scope]
+
+
+ANYBODY = Caller(key_id=None, scopes=frozenset(Scope))
+
+
+def caller() -> Caller:
+    """Return who sent this request; only inside a view that needs a scope."""
+    return cast(Caller, g.caller)
+
+
+def needs(scope: Scope) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
+    """Let only callers with the scope reach a view. `admin` implies every scope."""
+
+    def decorate(view: Callable[P, Response]) -> Callable[P, Response]:
+        @wraps(view)
+        def known(*args: P.args, **kwargs: P.kwargs) -> Response:
+            g.caller = auth.current_user()
+            return view(*args, **kwargs)
+
+        guarded = auth.login_required(role=scope.value)(known)
+
+        @wraps(view)
+        def entry(*args: P.args, **kwargs: P.kwargs) -> Response:
+            if services().settings.insecure:
+                _refuse_foreign_pages()
+                g.caller = ANYBODY
+                return view(*args, **kwargs)
+            g.needed_scope = scope
+            return cast(Response, guarded(*args, **kwargs))
+
+        return entry
+
+    return decorate
+
+
+@auth.verify_token  # type: ignore[untyped-decorator]
+def _caller_of(token: str) -> Caller:
+    try:
+        key = authenticate(services().engine, token)
+    except KeyInvalid:
+        count_failed_key()
+        raise
+    return Caller(key.id, key.scopes)
+
+
+@auth.get_user_roles  # type: ignore[untyped-decorator]
+def _roles_of(who: Caller) -> list[str]:
+    held = frozenset(Scope) if Scope.ADMIN in who.scopes else who.scopes
+    return [scope.value for scope in held]
+
+
+@auth.error_handler  # type: ignore[untyped-decorator]
+def _refuse(status: int) -> Response:
+    if status == 403:
+        raise ScopeMissing(g.needed_scope.value)
+    count_failed_key()
+    raise KeyMissing
+
+
+def _refuse_foreign_pages() -> None:
+    # Without keys, a page of any site open in the user's browser could reach this port.
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        raise ForeignPage

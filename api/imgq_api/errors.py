@@ -1,0 +1,104 @@
+"""What can go wrong between a request and the shared state, as events.
+
+ImgqError
+├── RequestInvalid, BodyMalformed, MediaTypeUnsupported (the request itself)
+├── KeyMissing, ScopeMissing, ForeignPage (who asks)
+├── ParquetMissing (what this installation lacks)
+└── KeylessOffLoopback (at start)
+"""
+
+from dataclasses import dataclass
+
+from imgq_db.errors import ImgqError
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field that was not accepted."""
+
+    pointer: str
+    detail: str
+
+
+class RequestInvalid(ImgqError):
+    slug = "request-invalid"
+    title = "The request is not valid"
+
+    def __init__(self, errors: tuple[FieldError, ...]) -> None:
+        first = errors[0]
+        more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{first.pointer}: {first.detail}{more}.")
+        self.errors = errors
+
+
+class BodyMalformed(ImgqError):
+    slug = "body-malformed"
+    title = "The body is not JSON"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The body cannot be read as JSON: {why}.")
+
+
+class MediaTypeUnsupported(ImgqError):
+    slug = "media-type-unsupported"
+    title = "The body's type is not supported"
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"The body's Content-Type is {found or 'not given'}.",
+            "Send Content-Type: application/json.",
+        )
+
+
+class KeyMissing(ImgqError):
+    slug = "key-missing"
+    title = "An API key is needed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request carries no API key.", "Send Authorization: Bearer imgq_<prefix>_<secret>."
+        )
+
+
+class ScopeMissing(ImgqError):
+    slug = "scope-missing"
+    title = "The API key may not do this"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"The API key lacks the scope {scope!r}.",
+            f"imgq keys create --scope {scope} makes a key that has it.",
+        )
+
+
+class ForeignPage(ImgqError):
+    slug = "foreign-page"
+    title = "Another site's page may not use this server"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A server without keys answers no request that another site's page sent.",
+            "Start the server without --insecure and send a key.",
+        )
+
+
+class ParquetMissing(ImgqError):
+    slug = "parquet-missing"
+    title = "Parquet is not installed on the server"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server has no pyarrow, so it cannot write Parquet.",
+            "pip install 'imgq[parquet]' on the server, or ask for .csv or .jsonl.",
+        )
+
+
+class KeylessOffLoopback(ImgqError):
+    slug = "keyless-off-loopback"
+    title = "A server without keys must stay on this machine"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"The server was told to run without keys and to listen on {host}.",
+            "Use --host 127.0.0.1, or leave --insecure out.",
+        )
