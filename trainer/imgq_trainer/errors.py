@@ -1,0 +1,65 @@
+"""What can go wrong with a model or a whole folder; a single file's fault is an outcome instead.
+
+TrainerError
+├── ArtifactInvalid ── WeightsPackageMissing
+├── ArtifactExists
+├── ArchitectureUnknown
+├── DeviceUnavailable
+├── PrecisionUnsupported
+├── RootUnavailable
+├── ScoresNotFinite
+└── Stopped
+"""
+
+from pathlib import Path
+
+
+class TrainerError(Exception):
+    """Base of everything that imgq_trainer raises on purpose."""
+
+
+class ArtifactInvalid(TrainerError):
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(f"The model in {folder} cannot be used: {reason}.")
+        self.folder = folder
+        self.reason = reason
+
+
+class WeightsPackageMissing(ArtifactInvalid):
+    def __init__(self, folder: Path, package: str, reason: str) -> None:
+        super().__init__(folder, f"its weights come from the package {package}, {reason}")
+
+
+class ArtifactExists(TrainerError):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} already holds another model; a model's files never change.")
+
+
+class ArchitectureUnknown(TrainerError):
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The architecture {name!r} cannot be built: {reason}.")
+
+
+class DeviceUnavailable(TrainerError):
+    def __init__(self, device: str, reason: str) -> None:
+        super().__init__(f"The device {device!r} cannot be used: {reason}.")
+
+
+class PrecisionUnsupported(TrainerError):
+    def __init__(self, precision: str) -> None:
+        super().__init__(f"The precision {precision!r} is not available here; 'exact' is.")
+
+
+class RootUnavailable(TrainerError):
+    def __init__(self, root: Path, reason: str) -> None:
+        super().__init__(f"The folder {root} cannot be opened: {reason}.")
+
+
+class ScoresNotFinite(TrainerError):
+    def __init__(self) -> None:
+        super().__init__("The model gave a score that is not a number.")
+
+
+class Stopped(TrainerError):
+    def __init__(self) -> None:
+        super().__init__("The caller asked to stop.")
