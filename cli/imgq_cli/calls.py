@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from imgq_cli.client import Client
+from imgq_cli.exports import unbroken
 from imgq_cli.shapes import Job, Result, Worker
 
 PAGE = 500
@@ -74,12 +75,12 @@ def stream_results(client: Client, uid: str) -> Iterator[Result]:
     """Give every result of a job in one streamed answer; memory stays flat."""
     with client.download(f"/v1/jobs/{uid}/results.jsonl") as pieces:
         rest = b""
-        for piece in pieces:
+        for piece in unbroken(pieces, "jsonl"):
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
-                yield json.loads(line)
-        if rest:
-            yield json.loads(rest)
+                row = json.loads(line)
+                if "path" in row:
+                    yield row
 
 
 def list_models(client: Client) -> list[dict[str, Any]]:
@@ -98,6 +99,22 @@ def import_model(client: Client, name: str, uri: str) -> dict[str, Any]:
     body = {"name": name, "source": {"uri": uri}}
     model: dict[str, Any] = client.post("/v1/models/import", body).body
     return model
+
+
+def list_keys(client: Client) -> list[dict[str, Any]]:
+    """Return the API keys, without their secrets."""
+    return list(_items(client, "/v1/keys", {}, None))
+
+
+def create_key(client: Client, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Make an API key; its text is in `key`, this once."""
+    key: dict[str, Any] = client.post("/v1/keys", body).body
+    return key
+
+
+def revoke_key(client: Client, prefix: str) -> None:
+    """Refuse an API key from now on."""
+    client.delete(f"/v1/keys/{quote(prefix, safe='')}")
 
 
 def list_workers(client: Client) -> list[Worker]:

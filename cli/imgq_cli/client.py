@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.util import Retry
 
+from imgq_cli.clocks import Clock
 from imgq_cli.errors import CliError, ServerUnreachable
 from imgq_cli.invocation import Invocation
 from imgq_cli.problems import error_of
@@ -22,6 +24,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 #: A server asks for patience with Retry-After; this much of it is given.
 PATIENCE_SECONDS = 10
+IN_FLIGHT_TRIES = 9
 
 Params = Mapping[str, Any] | None
 
@@ -57,8 +60,11 @@ def connect(invocation: Invocation) -> Client:
 class Client:
     """Speaks to one server. Every method raises CliError for an answer of 400 or more."""
 
-    def __init__(self, target: Target, *, adapter: BaseAdapter | None = None) -> None:
+    def __init__(
+        self, target: Target, *, adapter: BaseAdapter | None = None, clock: Clock = time
+    ) -> None:
         self.target = target
+        self._clock = clock
         self._session = requests.Session()
         self._session.headers["Accept"] = "application/json"
         # As auth, not as a header: a ~/.netrc entry for the host would replace the header.
@@ -75,6 +81,14 @@ class Client:
     def post(self, path: str, body: object) -> Reply:
         """Send a POST that counts once, however often it is repeated."""
         headers = {"Idempotency-Key": str(uuid.uuid4())}
+        for _ in range(IN_FLIGHT_TRIES):
+            try:
+                return self._send("POST", path, json=body, headers=headers)
+            except CliError as error:
+                # A repeated POST can overtake the first one, whose connection broke.
+                if not _is_in_flight(error):
+                    raise
+                self._clock.sleep(1)
         return self._send("POST", path, json=body, headers=headers)
 
     def delete(self, path: str) -> None:
@@ -150,6 +164,11 @@ def _bearer(key: str | None) -> Callable[[requests.PreparedRequest], requests.Pr
         return request
 
     return sign
+
+
+def _is_in_flight(error: CliError) -> bool:
+    problem = error.problem or {}
+    return str(problem.get("type")).endswith(":idempotency-in-flight")
 
 
 def _is_loopback(url: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,11 @@ from imgq_cli.errors import ExportFailed, UsageFault
 from imgq_cli.formats import short_id
 
 FORMATS = ("csv", "jsonl", "parquet")
+TAIL_BYTES = 2048
+BROKEN_STARTS = {
+    "csv": (b"#export-broken", b'"#export-broken'),
+    "jsonl": (b'{"type":"urn:imgq:problem:export-broken"',),
+}
 
 
 def check_output(path: Path, *, format: str | None = None) -> None:
@@ -63,11 +68,12 @@ def export(
 
     The file appears whole or not at all.
     """
-    url = f"/v1/jobs/{uid}/results.{format or format_of(path)}"
+    format = format or format_of(path)
+    url = f"/v1/jobs/{uid}/results.{format}"
     partial = path.with_name(path.name + ".tmp")
     try:
         with client.download(url, filters) as pieces, partial.open("wb") as file:
-            size_bytes = sum(file.write(piece) for piece in pieces)
+            size_bytes = sum(file.write(piece) for piece in unbroken(pieces, format))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -76,6 +82,27 @@ def export(
     finally:
         partial.unlink(missing_ok=True)
     return size_bytes
+
+
+def unbroken(pieces: Iterator[bytes], format: str) -> Iterator[bytes]:
+    """Give the pieces of an export on, and raise ExportFailed if its end says that it broke.
+
+    The server cannot take back a status of 200: it marks the end of a broken export.
+    """
+    tail = b""
+    for piece in pieces:
+        tail = (tail + piece)[-TAIL_BYTES:]
+        yield piece
+    last_line = tail.rstrip().rpartition(b"\n")[2]
+    if format == "parquet":
+        broken = not tail.endswith(b"PAR1")
+    else:
+        broken = last_line.startswith(BROKEN_STARTS[format])
+    if broken:
+        raise ExportFailed(
+            "The server failed while it wrote the results: they are incomplete.",
+            hint="the same command again",
+        )
 
 
 def _failure(error: OSError, uid: str, path: Path) -> ExportFailed:

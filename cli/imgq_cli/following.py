@@ -5,23 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from imgq_cli.client import Client
+from imgq_cli.clocks import Clock
 from imgq_cli.errors import ServerUnreachable
 from imgq_cli.shapes import TERMINAL, Job
 
 POLL_SECONDS = 20
 #: A server that is silent for longer is given up; the job itself goes on.
 SILENCE_SECONDS = 300.0
-
-
-class Clock(Protocol):
-    """What the module `time` offers, so that tests need not wait."""
-
-    def monotonic(self) -> float: ...
-
-    def sleep(self, seconds: float, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

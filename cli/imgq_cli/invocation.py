@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
+
+
+COMMON = "Common options"
 
 
 @dataclass(slots=True)
@@ -37,7 +40,6 @@ def _recorder(field: str) -> Callable[[click.Context, click.Parameter, object], 
 
 def common_options() -> list[click.Parameter]:
     """Return fresh copies of the options that stand before a command or after it."""
-    panel = "Common options"
     return [
         click.RichOption(
             ["--server"],
@@ -45,7 +47,7 @@ def common_options() -> list[click.Parameter]:
             expose_value=False,
             callback=_recorder("server"),
             help="The server to talk to. Default: IMGQ_SERVER, or the local stack.",
-            panel=panel,
+            panel=COMMON,
         ),
         click.RichOption(
             ["--json"],
@@ -53,7 +55,7 @@ def common_options() -> list[click.Parameter]:
             expose_value=False,
             callback=_recorder("json"),
             help="Print JSON with the fields of the REST API.",
-            panel=panel,
+            panel=COMMON,
         ),
         click.RichOption(
             ["-v", "--verbose"],
@@ -61,7 +63,7 @@ def common_options() -> list[click.Parameter]:
             expose_value=False,
             callback=_recorder("verbose"),
             help="Show request ids, and tracebacks of unexpected errors.",
-            panel=panel,
+            panel=COMMON,
         ),
     ]
 
@@ -69,7 +71,18 @@ def common_options() -> list[click.Parameter]:
 def add_common_options(command: click.Command) -> None:
     """Add the common options to a command, and below it, unless it has options of those names."""
     taken = {name for parameter in command.params for name in parameter.opts}
-    command.params += [option for option in common_options() if taken.isdisjoint(option.opts)]
+    missing = [option for option in common_options() if taken.isdisjoint(option.opts)]
+    command.params += missing
+    if missing and isinstance(command, click.RichCommand):
+        command.panels += _panels(command)
     if isinstance(command, click.Group):
         for child in command.commands.values():
             add_common_options(child)
+
+
+def _panels(command: click.Command) -> list[click.RichPanel[Any, Any]]:
+    # Named here so that a command's own options come first in its help.
+    named = (getattr(option, "panel", None) for option in command.params)
+    own = [name for name in dict.fromkeys(named) if isinstance(name, str) and name != COMMON]
+    commands = [click.RichCommandPanel("Commands")] if isinstance(command, click.Group) else []
+    return [*commands, *(click.RichOptionPanel(name) for name in (*own, "Options", COMMON))]

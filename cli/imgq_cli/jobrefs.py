@@ -20,7 +20,7 @@ def resolve_job(client: Client, text: str) -> str:
     if text == "last":
         return _newest(client)
     wanted = text.lower()
-    if _is_full(wanted):
+    if is_full_id(wanted):
         return str(uuid.UUID(wanted))
     if len(wanted) < SHORTEST:
         raise UsageFault(
@@ -44,7 +44,8 @@ def _newest(client: Client) -> str:
     raise NotFound("There is no job yet.", hint="imgq submit-folder ./images")
 
 
-def _is_full(text: str) -> bool:
+def is_full_id(text: str) -> bool:
+    """Tell whether the text is a whole job id, which needs no look-up."""
     return len(text.replace("-", "")) == 32 and not set(text) - set("0123456789abcdef-")
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from typing import Any
 
 import rich_click as click
-from click.exceptions import NoArgsIsHelpError
+from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 
 from imgq_cli.catalogue import CATALOGUE, LazyCommand
 from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
-from imgq_cli.invocation import Invocation, common_options
+from imgq_cli.invocation import COMMON, Invocation, common_options
 from imgq_cli.terminal import note, show_error
 
 HELP_LOOK: dict[str, Any] = {
@@ -20,12 +21,31 @@ HELP_LOOK: dict[str, Any] = {
     "text_markup": "rich",
     "enable_theme_env_var": False,
     "options_table_column_types": ["opt_long", "opt_short", "metavar", "help"],
+    "options_table_help_sections": ["help", "required", "default", "deprecated"],
     "max_width": 100,
 }
 
 
 class Program(click.RichGroup):
     """The root command. `main` returns by SystemExit, whatever happens."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the catalogue, not of the alphabet."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; one that is only half of a name ("submit") is suggested whole."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            heads = {name.partition("-")[0]: name for name in self.commands}
+            near = get_close_matches(error.command_name, heads)
+            if error.possibilities or not near:
+                raise
+            fuller = [heads[head] for head in near]
+            raise NoSuchCommand(fuller[0], error.message, possibilities=fuller, ctx=ctx) from error
 
     def main(self, *args: Any, **extra: Any) -> Any:
         given = args[0] if args else extra.pop("args", None)
@@ -87,6 +107,11 @@ def _close_stdout() -> None:
 @click.group(
     cls=Program,
     params=common_options(),
+    panels=[
+        *(click.RichCommandPanel(name) for name in dict.fromkeys(e.panel for e in CATALOGUE)),
+        click.RichOptionPanel(COMMON),
+        click.RichOptionPanel("Options"),
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": HELP_LOOK},
     epilog="Start here: [cyan]imgq up[/], then [cyan]imgq submit-folder ./images[/]",
 )

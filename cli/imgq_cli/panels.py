@@ -42,6 +42,15 @@ def job_panel(job: Job) -> RenderableType:
     )
 
 
+def job_headline(job: Job) -> RenderableType:
+    """Return a job's id, name and state on a line."""
+    from rich.text import Text
+
+    name = f" {printable(job['name'])}" if job["name"] else ""
+    state = (job["state"], f"bold {_style(job)}")
+    return Text.assemble("Job ", (short_id(job["id"]), ACCENT), name, " is ", state)
+
+
 def _fields(job: Job) -> Iterator[Field]:
     from rich.text import Text
 

@@ -11,7 +11,7 @@ from imgq_cli.exits import Exit
 from imgq_cli.formats import count, duration, number, short_id
 from imgq_cli.progress import STYLE_OF_STATE
 from imgq_cli.shapes import TERMINAL, Job
-from imgq_cli.terminal import BAD, QUIET, err, next_steps, printable
+from imgq_cli.terminal import BAD, QUIET, err, next_steps, printable, tried
 
 TOP_LABELS = 10
 
@@ -53,7 +53,7 @@ def show_job_error(job: Job) -> None:
         Text.assemble(("Error: ", f"bold {BAD}"), str(problem.get("detail") or problem["title"]))
     )
     if problem.get("hint"):
-        console.print(Text.assemble(("Try: ", "bold cyan"), str(problem["hint"])), soft_wrap=True)
+        console.print(tried(str(problem["hint"])), soft_wrap=True)
 
 
 def show_next_steps(job: Job, outputs: Sequence[Path] = ()) -> None:
@@ -96,7 +96,7 @@ def _labels(summary: dict[str, Any]) -> Any:
     from rich.bar import Bar
     from rich.table import Table
 
-    rows = label_counts(summary)
+    rows = [(row["label"], row["images"]) for row in summary["labels"]]
     most = max(images for _, images in rows)
     table = Table(box=None, padding=(0, 2), header_style=QUIET)
     table.add_column("label", max_width=40, overflow="ellipsis", no_wrap=True)
@@ -121,11 +121,3 @@ def _errors(summary: dict[str, Any]) -> Any:
     for code, images in sorted(summary["errors"].items(), key=lambda item: -item[1]):
         table.add_row(code, number(images), MEANING.get(code, ""))
     return table
-
-
-def label_counts(summary: dict[str, Any]) -> list[tuple[str, int]]:
-    """Return labels with their counts, most frequent first."""
-    labels = summary["labels"]
-    if isinstance(labels, dict):
-        return sorted(labels.items(), key=lambda item: -item[1])
-    return [(row["label"], row["count"]) for row in labels]

@@ -75,5 +75,5 @@ def local_folder(uri: str, roots: dict[str, Path]) -> Path | None:
         return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
     name, _, rest = uri.removeprefix(ROOT_SCHEME).partition("/")
     if uri.startswith(ROOT_SCHEME) and name in roots:
-        return roots[name] / rest
+        return roots[name] / os.fsdecode(unquote_to_bytes(rest))
     return None

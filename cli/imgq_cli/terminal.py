@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from imgq_cli.errors import CliError
 
@@ -99,10 +100,16 @@ def show_error(error: CliError, *, as_json: bool, verbose: bool) -> None:
     console = err()
     console.print(Text.assemble(("Error: ", f"bold {BAD}"), printable_lines(error.message)))
     if error.hint:
-        hint = printable_lines(error.hint)
-        console.print(Text.assemble(("Try: ", f"bold {ACCENT}"), hint), soft_wrap=True)
+        console.print(tried(error.hint), soft_wrap=True)
     if verbose and error.problem and error.problem.get("request_id"):
         note(f"Request id: {error.problem['request_id']}")
+
+
+def tried(hint: str, *, indent: int = 0) -> Text:
+    """Return a hint as a line that says what to try."""
+    from rich.text import Text
+
+    return Text.assemble(" " * indent, ("Try: ", f"bold {ACCENT}"), printable_lines(hint))
 
 
 def printable_lines(text: str) -> str:

@@ -12,7 +12,7 @@ from imgq_cli.calls import get_results, iterate_results
 from imgq_cli.client import Client, connect
 from imgq_cli.errors import UsageFault
 from imgq_cli.exits import Exit
-from imgq_cli.exports import FORMATS, check_output, export, format_of
+from imgq_cli.exports import FORMATS, check_output, export, format_of, unbroken
 from imgq_cli.formats import number, percent, short_id
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
@@ -33,7 +33,7 @@ TABLE = "table"
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE", panel="Where to",
               help="Write every result to a file, whole or not at all.")  # fmt: skip
 @click.option("--limit", "-n", type=click.IntRange(1), default=50, show_default=True, metavar="N",
-              help="Rows of the table, or of --json.", panel="Where to")  # fmt: skip
+              help="Rows of the table, or of --json (500 at most).", panel="Where to")  # fmt: skip
 @click.option("--cursor", metavar="TEXT", panel="Where to",
               help="With --json: start at the next_cursor of the page before.")  # fmt: skip
 @click.option("--label", metavar="L", help="Only pictures with this label.", panel="Which")
@@ -60,6 +60,8 @@ def command(
 ) -> int:
     """Show or download the labels of a job."""
     chosen = _format(format_, output)
+    if sort and chosen != TABLE and not invocation.json:
+        raise UsageFault("--sort is for the table: csv, jsonl and parquet keep the folder's order.")
     client = connect(invocation)
     uid = resolve_job(client, job)
     if output is not None:
@@ -92,7 +94,7 @@ def _format(given: str | None, output: Path | None) -> str:
 
 def _print_export(client: Client, uid: str, format_: str, filters: dict[str, Any]) -> None:
     with client.download(f"/v1/jobs/{uid}/results.{format_}", filters) as pieces:
-        for piece in pieces:
+        for piece in unbroken(pieces, format_):
             sys.stdout.buffer.write(piece)
 
 

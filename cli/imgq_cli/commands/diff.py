@@ -1,0 +1,95 @@
+"""`imgq diff`: which labels changed between two jobs."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from imgq_cli.calls import stream_results
+from imgq_cli.client import connect
+from imgq_cli.diffing import Change, Comparison, Totals, compare
+from imgq_cli.exits import Exit
+from imgq_cli.formats import number, percent
+from imgq_cli.invocation import Invocation, pass_invocation
+from imgq_cli.jobrefs import resolve_job
+from imgq_cli.terminal import QUIET, emit_json, err, note, out, printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+FIELDS = ("path", "label_a", "label_b", "confidence_a", "confidence_b")
+
+
+@click.command("diff")
+@click.argument("job_a", metavar="JOB_A")
+@click.argument("job_b", metavar="JOB_B")
+@click.option("--limit", "-n", type=click.IntRange(1), metavar="N",
+              help="Show at most N changes. Default: 50 on a terminal, else all.")  # fmt: skip
+@pass_invocation
+def command(invocation: Invocation, /, job_a: str, job_b: str, limit: int | None) -> int:
+    """Show which labels changed between two jobs.
+
+    Pictures are matched by their path below the jobs' folders. A picture without a label is
+    shown as its error code in brackets. Off a terminal the changes are CSV.
+    """
+    client = connect(invocation)
+    first, second = resolve_job(client, job_a), resolve_job(client, job_b)
+    with compare(stream_results(client, first), stream_results(client, second)) as comparison:
+        _show(invocation, comparison, limit)
+    return Exit.OK
+
+
+def _show(invocation: Invocation, comparison: Comparison, limit: int | None) -> None:
+    totals = comparison.totals()
+    if invocation.json:
+        changes = [
+            {name: getattr(change, name) for name in FIELDS} for change in comparison.changes(limit)
+        ]
+        counts = {name: getattr(totals, name) for name in ("same", "changed", "only_a", "only_b")}
+        emit_json({**counts, "changes": changes})
+        return
+    if sys.stdout.isatty():
+        limit = limit or 50
+        if totals.changed:
+            out().print(_table(comparison.changes(limit)))
+        if totals.changed > limit:
+            note(f"The first {number(limit)}; imgq diff … > changes.csv gives all of them.")
+    else:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(FIELDS)
+        writer.writerows(
+            [getattr(change, name) for name in FIELDS] for change in comparison.changes(limit)
+        )
+    err().print(_sentence(totals))
+
+
+def _sentence(totals: Totals) -> str:
+    parts = [f"{number(totals.changed)} changed", f"{number(totals.same)} the same"]
+    for images, job in ((totals.only_a, "first"), (totals.only_b, "second")):
+        if images:
+            parts.append(f"{number(images)} in the {job} job only")
+    return ", ".join(parts) + "."
+
+
+def _table(changes: Iterable[Change]) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(box=None, header_style=QUIET, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("path", "first job", "second job"):
+        table.add_column(title, overflow="fold")
+    for change in changes:
+        table.add_row(
+            printable(change.path),
+            _guess(change.label_a, change.confidence_a),
+            _guess(change.label_b, change.confidence_b),
+        )
+    return table
+
+
+def _guess(label: str, confidence: float | None) -> str:
+    sure = f" {percent(confidence)}" if confidence is not None else ""
+    return printable(label) + sure

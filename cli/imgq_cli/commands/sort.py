@@ -1,0 +1,102 @@
+"""`imgq sort`: the pictures of a job into one folder for each label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import rich_click as click
+
+from imgq_cli.calls import get_job, stream_results
+from imgq_cli.client import connect
+from imgq_cli.errors import CliError, NotFound, UsageFault
+from imgq_cli.exits import Exit
+from imgq_cli.formats import count, number, short_id
+from imgq_cli.invocation import Invocation, pass_invocation
+from imgq_cli.jobrefs import resolve_job
+from imgq_cli.panels import source_text
+from imgq_cli.shapes import TERMINAL, Job, Result
+from imgq_cli.sorting import Outcome, Way, group_of, place
+from imgq_cli.sources import absolute, local_folder
+from imgq_cli.target import read_settings
+from imgq_cli.terminal import QUIET, emit_json, err, printable
+
+
+@click.command("sort")
+@click.argument("job")
+@click.option("--into", required=True, metavar="DIR",
+              help="Where the folders go; made if it is not there.")  # fmt: skip
+@click.option("--copy", "way", flag_value=Way.COPY, default=Way.COPY, type=Way,
+              help="Copy the pictures. This is the default.")  # fmt: skip
+@click.option("--link", "way", flag_value=Way.LINK, type=Way,
+              help="Make symbolic links to the pictures.")  # fmt: skip
+@click.option("--move", "way", flag_value=Way.MOVE, type=Way, help="Move the pictures.")
+@pass_invocation
+def command(invocation: Invocation, /, job: str, into: str, way: Way) -> int:
+    """Put the pictures of a job into one folder for each label.
+
+    What failed goes to _failed, what was below --min-confidence to _unsure; what was skipped
+    stays. A file that is there already is never overwritten, so it can be run again. The
+    pictures must be on this machine's disk.
+    """
+    client = connect(invocation)
+    found = get_job(client, resolve_job(client, job))
+    source = _source(found)
+    target = absolute(into)
+    outcomes: Counter[Outcome] = Counter()
+    groups: Counter[str] = Counter()
+    for row in stream_results(client, found["id"]):
+        outcome = _place(row, source, target, way)
+        outcomes[outcome] += 1
+        if outcome is Outcome.PLACED:
+            groups[group_of(row) or ""] += 1
+    _report(invocation, target, outcomes, groups)
+    return Exit.OK
+
+
+def _source(job: Job) -> Path:
+    if job["state"] not in TERMINAL:
+        raise UsageFault(
+            "The job has not ended, so not every picture has its label yet.",
+            hint=f"imgq watch {short_id(job['id'])}",
+        )
+    folder = local_folder(job.get("source", {}).get("uri", ""), read_settings().roots)
+    if folder is None or not folder.is_dir():
+        raise NotFound(
+            f"The job's pictures ({printable(source_text(job))}) are not on this machine's disk.",
+            hint="run imgq sort where they are, or set IMGQ_ROOTS",
+        )
+    return folder
+
+
+def _place(row: Result, source: Path, target: Path, way: Way) -> Outcome:
+    try:
+        return place(row, source, target, way)
+    except OSError as error:
+        raise CliError(
+            f"{row['path']} could not be put into {target}: {error.strerror}. "
+            "What was placed before stays; nothing is half-written.",
+            hint="the same command again, once that is mended: it goes on where it stopped",
+        ) from error
+
+
+def _report(
+    invocation: Invocation, target: Path, outcomes: Counter[Outcome], groups: Counter[str]
+) -> None:
+    if invocation.json:
+        counts = {outcome.value: outcomes[outcome] for outcome in Outcome}
+        emit_json({"into": str(target), **counts, "folders": dict(groups)})
+        return
+    console = err()
+    for name, images in groups.most_common():
+        console.print(f"  {number(images):>9}  {printable(name)}")
+    console.print(f"{count(outcomes[Outcome.PLACED], 'picture')} put into {printable(str(target))}")
+    told = {
+        Outcome.THERE_ALREADY: "there already, left as they were",
+        Outcome.GONE: "gone from the source",
+        Outcome.UNREADABLE: "may not be read, left where they are",
+        Outcome.SKIPPED: "skipped by the job, left where they are",
+    }
+    for outcome, words in told.items():
+        if outcomes[outcome]:
+            console.print(f"{number(outcomes[outcome])} {words}", style=QUIET)

@@ -1,0 +1,142 @@
+"""Why a job waits, runs, failed or ended as it did, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from imgq_cli.codes import MEANING
+from imgq_cli.formats import clock_time, count, number
+from imgq_cli.shapes import Job, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the job depends on. errors: pictures by code."""
+
+    workers: Sequence[Worker]
+    queue_answers: bool
+    errors: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One sentence, and what to do about it."""
+
+    text: str
+    hint: str | None = None
+
+
+def explain(job: Job, around: Surroundings) -> list[Reason]:
+    """Return what holds the job up, or what became of it."""
+    of_state = {
+        "queued": _waits,
+        "running": _runs,
+        "cancelling": _is_cancelled,
+        "succeeded": _succeeded,
+        "failed": _failed,
+        "cancelled": _cancelled,
+    }
+    return list(of_state[job["state"]](job, around))
+
+
+def _waits(job: Job, around: Surroundings) -> Iterator[Reason]:
+    yield from _queue(around)
+    able = [worker for worker in around.workers if _can_read(worker, job)]
+    if not around.workers:
+        yield Reason(
+            "No worker has been heard of in the last minute, so nobody can take it.",
+            "imgq worker, or imgq up on this machine",
+        )
+    elif not able:
+        yield Reason(
+            f"No worker can read {root_of(job)}: a worker takes only jobs whose root it has.",
+            "start a worker with that root in IMGQ_ROOTS",
+        )
+    ahead = job["queue_position"]
+    if ahead:
+        yield Reason(f"{count(ahead, 'job')} of the same or a higher priority came first.")
+    busy = [worker for worker in able if worker["job"] not in (None, job["id"])]
+    if able and len(busy) == len(able):
+        yield Reason(f"Every worker that could take it is busy ({number(len(busy))}).")
+    elif able and not ahead:
+        yield Reason("A worker is free; it should start within seconds.")
+
+
+def _runs(job: Job, around: Surroundings) -> Iterator[Reason]:
+    yield from _queue(around)
+    counts = job["progress"]
+    at_it = [worker for worker in around.workers if worker["job"] == job["id"]]
+    if counts["total"] is None:
+        yield Reason("Its folder is being listed; how many pictures there are is not known yet.")
+    if at_it:
+        hosts = ", ".join(sorted({f"{worker['host']} ({worker['device']})" for worker in at_it}))
+        yield Reason(f"{count(len(at_it), 'worker')} at it: {hosts}.")
+    elif not around.workers:
+        yield Reason(
+            "No worker has been heard of in the last minute: it stands still, and goes on where "
+            "it was when one is back.",
+            "imgq worker, or imgq up on this machine",
+        )
+    else:
+        yield Reason("No worker is at it this moment; the next free one goes on.")
+    if counts["images_per_second"] and counts["eta_seconds"] is not None:
+        speed = number(counts["images_per_second"])
+        yield Reason(
+            f"It does {speed} images/s and needs {clock_time(counts['eta_seconds'])} more."
+        )
+
+
+def _is_cancelled(job: Job, around: Surroundings) -> Iterator[Reason]:
+    at_it = [worker for worker in around.workers if worker["job"] == job["id"]]
+    yield Reason("Someone cancelled it. No further result is stored.")
+    if at_it:
+        yield Reason(f"{count(len(at_it), 'worker')} still to let go, which takes seconds.")
+
+
+def _succeeded(job: Job, around: Surroundings) -> Iterator[Reason]:
+    counts = job["progress"]
+    yield Reason(f"It is done: every file has its row ({number(counts['done'])}).")
+    yield from _failures(job, around)
+
+
+def _failed(job: Job, around: Surroundings) -> Iterator[Reason]:
+    problem = job["error"] or {}
+    text = str(problem.get("detail") or problem.get("title") or "It failed.")
+    yield Reason(text, problem.get("hint"))
+    yield from _failures(job, around)
+
+
+def _cancelled(job: Job, around: Surroundings) -> Iterator[Reason]:
+    done = count(job["progress"]["done"], "file")
+    yield Reason(f"Someone cancelled it. {done} had a result by then, which stays.")
+
+
+def _failures(job: Job, around: Surroundings) -> Iterator[Reason]:
+    for code, images in sorted(around.errors.items(), key=lambda item: -item[1]):
+        meaning = MEANING.get(code, "no further word on it")
+        yield Reason(f"{count(images, 'file')} without a label, {code}: {meaning}.")
+    if around.errors and job["progress"]["failed"]:
+        yield Reason(
+            "Each of them is in the results.", f"imgq results {job['id'][-8:]} --status failed"
+        )
+
+
+def _queue(around: Surroundings) -> Iterator[Reason]:
+    if not around.queue_answers:
+        yield Reason(
+            "The queue (Redis) does not answer. The job is kept in the database and goes on "
+            "when the queue is back.",
+            "imgq doctor",
+        )
+
+
+def root_of(job: Job) -> str:
+    """Return what a worker must be able to read for a job, as workers name it."""
+    uri = job.get("source", {}).get("uri", "")
+    return "file:" if uri.startswith("file:") else uri.removeprefix("root:").partition("/")[0]
+
+
+def _can_read(worker: Worker, job: Job) -> bool:
+    roots = worker.get("roots")
+    return roots is None or root_of(job) in roots

@@ -1,0 +1,124 @@
+"""Pictures into folders by label. Nothing is ever overwritten, and nothing appears half-written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+from imgq_cli.shapes import Result
+
+FAILED, UNSURE = "_failed", "_unsure"
+CROSS_DEVICE = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
+
+
+class Way(StrEnum):
+    """How a picture gets to its folder."""
+
+    COPY = "copy"
+    LINK = "link"
+    MOVE = "move"
+
+
+class Outcome(StrEnum):
+    """What became of one row."""
+
+    PLACED = "placed"
+    THERE_ALREADY = "there_already"
+    GONE = "gone"
+    UNREADABLE = "unreadable"
+    SKIPPED = "skipped"
+
+
+def place(row: Result, source: Path, into: Path, way: Way) -> Outcome:
+    """Put one picture where its label says.
+
+    The path below the label's folder is the one below the source, so that no two collide.
+    """
+    group = group_of(row)
+    relative = relative_path(row["path"])
+    if group is None or relative is None:
+        return Outcome.SKIPPED
+    origin, target = source / relative, into / group / relative
+    if os.path.lexists(target):
+        return Outcome.THERE_ALREADY
+    if not origin.is_file():
+        return Outcome.SKIPPED if os.path.lexists(origin) else Outcome.GONE
+    if not os.access(origin, os.R_OK):
+        return Outcome.UNREADABLE
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _PLACERS[way](origin, target)
+    except FileExistsError:
+        return Outcome.THERE_ALREADY
+    return Outcome.PLACED
+
+
+def group_of(row: Result) -> str | None:
+    """Return the folder's name for a row; None for what is skipped."""
+    if row["status"] == "skipped":
+        return None
+    if row["status"] == "failed":
+        return FAILED
+    return UNSURE if row["label"] is None else folder_name(row["label"])
+
+
+def folder_name(label: str) -> str:
+    """Return a label as a folder's name that leads nowhere else and is no special folder."""
+    name = quote(label, safe=" !#$&'()+,;=@[]^`{}~" + _wide(label))
+    return f"%{ord(name[0]):02X}{name[1:]}" if name[:1] in (".", "_", "-") else name or "%00"
+
+
+def _wide(label: str) -> str:
+    return "".join(char for char in label if ord(char) > 127 and char.isprintable())
+
+
+def relative_path(text: str) -> Path | None:
+    """Return a result's path as one of this disk; None if it would leave the folder."""
+    from imgq_db.names import name_from_text
+
+    path = PurePosixPath(os.fsdecode(name_from_text(text)))
+    leaves = path.is_absolute() or ".." in path.parts or "\0" in str(path)
+    return None if leaves else Path(path)
+
+
+def _copy(origin: Path, target: Path) -> None:
+    # Written beside and then linked: link() refuses a name that is taken, replace() would not.
+    partial = target.with_name(f".{os.getpid()}.imgq-partial")
+    try:
+        shutil.copy2(origin, partial)
+        _claim(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _claim(partial: Path, target: Path) -> None:
+    try:
+        os.link(partial, target)
+    except OSError as error:
+        if error.errno not in CROSS_DEVICE:
+            raise
+        # A disk without hard links (FAT): the check and the rename are two steps there.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "exists", str(target)) from error
+        partial.rename(target)
+
+
+def _link(origin: Path, target: Path) -> None:
+    target.symlink_to(origin)
+
+
+def _move(origin: Path, target: Path) -> None:
+    try:
+        os.link(origin, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in CROSS_DEVICE:
+            raise
+        _copy(origin, target)
+    origin.unlink()
+
+
+_PLACERS = {Way.COPY: _copy, Way.LINK: _link, Way.MOVE: _move}
