@@ -1,0 +1,34 @@
+"""`python -m imgq_workers worker | reconciler`."""
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+from imgq_db.settings import load_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one process until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m imgq_workers", description=__doc__)
+    parser.add_argument("process", choices=["worker", "reconciler"])
+    process = parser.parse_args(arguments).process
+    settings = load_settings()
+    if process == "reconciler":
+        from imgq_workers.reconciler import run_reconciler
+
+        run_reconciler(settings)
+        return 0
+    if importlib.util.find_spec("torch") is None:
+        sys.stderr.write(
+            "Error: this worker has no torch to classify with.\nTry:   pip install 'imgq[worker]'\n"
+        )
+        return 1
+    from imgq_workers.worker import run_worker
+
+    run_worker(settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

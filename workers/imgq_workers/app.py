@@ -1,0 +1,13 @@
+"""The Celery application of the worker processes."""
+
+from celery import Celery
+
+from imgq_db.queue import celery_options
+from imgq_db.settings import Settings
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Make the application. `include` makes spawned children know the tasks too."""
+    app = Celery("imgq", include=["imgq_workers.tasks"])
+    app.conf.update(celery_options(settings))
+    return app

@@ -1,0 +1,110 @@
+"""Classifying one claimed chunk: read, predict, and one fenced commit."""
+
+import time
+from pathlib import Path
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from imgq_db.cancelling import end_job
+from imgq_db.chunks import (
+    ChunkLease,
+    finish_chunk,
+    let_go,
+    release_after_error,
+    release_chunk,
+)
+from imgq_db.closing import close_job
+from imgq_db.counting import store_counters
+from imgq_db.errors import LeaseLost
+from imgq_db.jobs import JobError
+from imgq_db.ledger import LedgerRow
+from imgq_db.sources import source_folder
+from imgq_db.workers import set_activity
+from imgq_trainer.errors import RootUnavailable, Stopped
+from imgq_workers.context import WorkerContext
+from imgq_workers.errors import chunk_keeps_failing, model_unloadable, source_unreadable
+from imgq_workers.leasekeeper import Keeper, keep_lease
+from imgq_workers.models import ModelUnloadable
+from imgq_workers.outcome_rows import ledger_row
+
+#: A chunk that raises so often ends its job: trying on would never end.
+MAX_ERRORS = 3
+
+_log = structlog.get_logger(__name__)
+
+
+def classify_chunk(context: WorkerContext, lease: ChunkLease) -> bool:
+    """Classify a chunk and commit its rows. False: the claim was lost, given back or refused."""
+    with structlog.contextvars.bound_contextvars(job=str(lease.job_uid), chunk=lease.chunk_id):
+        try:
+            with keep_lease(context, lease) as keeper:
+                return _classify(context, lease, keeper)
+        except DBAPIError:
+            raise  # the database is gone: the lease expires, and somebody takes over
+        except ModelUnloadable as error:
+            _end(context, lease, model_unloadable(error.model, error.why))
+        except RootUnavailable as error:
+            _end(context, lease, _unreadable(context, lease, error))
+        except Exception as error:
+            _log.exception("chunk_raised")
+            errors = release_after_error(context.engine, lease)
+            if errors is not None and errors >= MAX_ERRORS:
+                _end(context, lease, chunk_keeps_failing(error))
+        return False
+
+
+def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool:
+    started = time.monotonic()
+    try:
+        rows = _predict(context, lease, keeper)
+        finish_chunk(context.engine, lease, rows)
+    except Stopped:
+        if not (keeper.draining.is_set() and release_chunk(context.engine, lease)):
+            let_go(context.engine, lease)
+        _log.info("chunk_given_up", draining=keeper.draining.is_set())
+        return False
+    except LeaseLost:
+        let_go(context.engine, lease)
+        _log.warning("results_dropped", images=len(lease.names))
+        return False
+    speed = len(rows) / max(time.monotonic() - started, 1e-3)
+    set_activity(context.engine, context.worker_uid, job=lease.job_uid, images_per_second=speed)
+    if not close_job(context.engine, lease.job_id):
+        store_counters(context.engine, lease.job_id)
+    return True
+
+
+def _predict(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> list[LedgerRow]:
+    from imgq_trainer.pipeline import ReadLimits, classify_files
+
+    settings = context.settings
+    set_activity(context.engine, context.worker_uid, job=lease.job_uid)
+    classifier = context.models.get(lease.model_version_id, lease.precision)
+    set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=classifier.device)
+    outcomes = classify_files(
+        classifier,
+        source_folder(lease.source, settings),
+        lease.names,
+        top_k=lease.options.top_k,
+        limits=ReadLimits(max_pixels=settings.max_pixels, max_file_bytes=settings.max_file_bytes),
+        batch_size=settings.batch_size,
+        decode_threads=settings.decode_threads,
+        stop=keeper.should_stop,
+    )
+    return [
+        ledger_row(name, outcome, min_confidence=lease.options.min_confidence)
+        for name, outcome in zip(lease.names, outcomes, strict=True)
+    ]
+
+
+def _end(context: WorkerContext, lease: ChunkLease, error: JobError) -> None:
+    _log.error("job_ended", slug=error.slug, detail=error.detail)
+    release_chunk(context.engine, lease)
+    end_job(context.engine, lease.job_id, error)
+
+
+def _unreadable(context: WorkerContext, lease: ChunkLease, error: RootUnavailable) -> JobError:
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else OSError(str(error))
+    folder: Path = source_folder(lease.source, context.settings)
+    return source_unreadable(folder, lease.source, cause)

@@ -1,0 +1,86 @@
+"""What a worker process works with: settings, database, bells, identity, loaded models."""
+
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import uuid_utils
+from sqlalchemy import Engine
+
+from imgq_db.engine import make_engine
+from imgq_db.logs import configure_logs
+from imgq_db.queue import Ring, make_ring
+from imgq_db.settings import Settings, load_settings
+from imgq_db.sources import readable_roots
+from imgq_workers.models import LoadedModels
+
+#: The parent process says in it which row of the worker table its child writes to.
+WORKER_UID = "IMGQ_WORKER_UID"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """Composition of one worker process.
+
+    owner: a fresh UUID, so that two processes are never taken for one. worker_uid: the row that
+    people see; owner and worker_uid differ because a pool child that dies is replaced.
+    """
+
+    settings: Settings
+    engine: Engine
+    ring: Ring
+    models: LoadedModels
+    owner: UUID
+    worker_uid: UUID
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        return readable_roots(self.settings)
+
+
+def make_context(
+    settings: Settings, *, engine: Engine | None = None, ring: Ring | None = None
+) -> WorkerContext:
+    """Compose a worker's parts."""
+    engine = engine or make_engine(settings, role="worker")
+    return WorkerContext(
+        settings=settings,
+        engine=engine,
+        ring=ring or make_ring(settings),
+        models=LoadedModels(engine, settings),
+        owner=new_uid(),
+        worker_uid=UUID(os.environ[WORKER_UID]) if WORKER_UID in os.environ else new_uid(),
+    )
+
+
+def new_uid() -> UUID:
+    """Return a new UUIDv7."""
+    return UUID(bytes=uuid_utils.uuid7().bytes)
+
+
+_given: list[WorkerContext] = []
+
+
+def current_context() -> WorkerContext:
+    """Return this process's context, made from its environment at the first call."""
+    return _given[-1] if _given else _from_environment()
+
+
+@contextmanager
+def using_context(context: WorkerContext) -> Iterator[WorkerContext]:
+    """Let tasks of this process run with a given context."""
+    _given.append(context)
+    try:
+        yield context
+    finally:
+        _given.remove(context)
+
+
+@functools.cache
+def _from_environment() -> WorkerContext:
+    settings = load_settings()
+    configure_logs(settings, process="worker")
+    return make_context(settings)

@@ -1,0 +1,46 @@
+"""What ends a whole job, as the errors that its user reads."""
+
+from pathlib import Path
+
+from imgq_db.jobs import JobError
+
+
+def source_unreadable(folder: Path, source: str, error: OSError) -> JobError:
+    """The job's folder cannot be opened on the worker's machine."""
+    shown = folder if source.startswith("file:") else source
+    return JobError(
+        "source-unreadable",
+        "The folder cannot be read",
+        f"{shown}: {(error.strerror or type(error).__name__).lower()}.",
+        "Check the path, and that the worker's machine and user can read it; then imgq retry JOB.",
+    )
+
+
+def retried_job_gone() -> JobError:
+    """The job whose failures were to be retried was deleted meanwhile."""
+    return JobError(
+        "retried-job-gone",
+        "The retried job is gone",
+        "The job whose failed images were to be retried was deleted.",
+        "Submit the folder again.",
+    )
+
+
+def model_unloadable(model: str, why: Exception) -> JobError:
+    """The model's files are missing, damaged or not for this version."""
+    return JobError(
+        "model-unloadable",
+        "The model cannot be loaded",
+        f"The model {model} cannot be loaded: {why}",
+        getattr(why, "hint", None) or "imgq models import brings it back; then imgq retry JOB.",
+    )
+
+
+def chunk_keeps_failing(why: Exception) -> JobError:
+    """Classifying the same images raised again and again."""
+    return JobError(
+        "worker-error",
+        "The worker failed again and again on the same images",
+        f"Classifying raised {type(why).__name__}: {why}",
+        "The worker's log has the traceback; this is likely a bug in imgq.",
+    )

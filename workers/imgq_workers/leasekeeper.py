@@ -1,0 +1,67 @@
+"""Keeping a claim alive while its chunk is classified, and noticing when to stop."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from imgq_db.chunks import ChunkLease, holds_lease, renew_lease
+from imgq_db.workers import is_draining
+from imgq_workers.context import WorkerContext
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """What the keeping thread has found out. lost: drop the work; draining: give it back."""
+
+    lost: threading.Event = field(default_factory=threading.Event)
+    draining: threading.Event = field(default_factory=threading.Event)
+
+    def should_stop(self) -> bool:
+        return self.lost.is_set() or self.draining.is_set()
+
+
+@contextmanager
+def keep_lease(context: WorkerContext, lease: ChunkLease) -> Iterator[Keeper]:
+    """Renew a lease in the background for as long as the block runs."""
+    keeper, ended = Keeper(), threading.Event()
+    thread = threading.Thread(
+        target=_keep, args=(context, lease, keeper, ended), name="leasekeeper", daemon=True
+    )
+    thread.start()
+    try:
+        yield keeper
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _keep(
+    context: WorkerContext, lease: ChunkLease, keeper: Keeper, ended: threading.Event
+) -> None:
+    settings = context.settings
+    renew_at = time.monotonic() + settings.beat_seconds
+    while not ended.wait(settings.poll_seconds) and not keeper.should_stop():
+        try:
+            renew = time.monotonic() >= renew_at
+            if not _look(context, lease, keeper, renew=renew):
+                keeper.lost.set()
+            elif renew:
+                renew_at = time.monotonic() + settings.beat_seconds
+        except DBAPIError as error:
+            # The commit is fenced, so working on blindly is safe; the next round asks again.
+            _log.warning("lease_not_renewed", chunk=lease.chunk_id, error=str(error.orig).strip())
+
+
+def _look(context: WorkerContext, lease: ChunkLease, keeper: Keeper, *, renew: bool) -> bool:
+    if is_draining(context.engine, context.worker_uid):
+        keeper.draining.set()
+    if renew:
+        return renew_lease(context.engine, lease, lease_seconds=context.settings.lease_seconds)
+    return holds_lease(context.engine, lease)

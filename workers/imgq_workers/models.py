@@ -1,0 +1,107 @@
+"""Models of one process: fetched from the data directory and loaded at their first use."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import Engine
+
+from imgq_db.artifacts import artifact_folder, read_artifact, store_artifact
+from imgq_db.errors import ArtifactInvalid, ImgqError
+from imgq_db.models import ModelVersion, complete_builtin, get_version
+from imgq_db.settings import Settings
+
+if TYPE_CHECKING:
+    from imgq_trainer.classifier import Classifier
+
+_log = structlog.get_logger(__name__)
+
+
+class ModelUnloadable(Exception):
+    """A model version cannot be loaded; `__cause__` says why."""
+
+    def __init__(self, model: str, why: Exception) -> None:
+        super().__init__(str(why))
+        self.model = model
+        self.why = why
+
+
+class LoadedModels:
+    """The model that this process classifies with. It keeps one: weights are large."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._loaded: tuple[tuple[int, str], Classifier] | None = None
+
+    def get(self, version_id: int, precision: str) -> "Classifier":
+        """Return a classifier, loading it if the last call was for another.
+
+        Raises ModelUnloadable.
+        """
+        key = (version_id, precision)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None
+            self._loaded = (key, self._load(get_version(self._engine, version_id), precision))
+        return self._loaded[1]
+
+    def _load(self, version: ModelVersion, precision: str) -> "Classifier":
+        from imgq_trainer.artifacts import load_artifact
+        from imgq_trainer.classifier import load_classifier
+        from imgq_trainer.errors import TrainerError
+
+        try:
+            folder = ensure_artifact(self._engine, self._settings, version)
+            classifier = load_classifier(
+                load_artifact(folder),
+                device=choose_device(self._settings.device),
+                precision=precision,
+                threads=self._settings.torch_threads,
+            )
+        except (TrainerError, ImgqError, OSError) as error:
+            raise ModelUnloadable(version.ref, error) from error
+        _log.info("model_loaded", model=version.ref, device=classifier.device)
+        return classifier
+
+
+def ensure_artifact(engine: Engine, settings: Settings, version: ModelVersion) -> Path:
+    """Return the folder of a version's artifact, checked against its digest.
+
+    The built-in model's artifact is written at its first use. Raises ArtifactInvalid.
+    """
+    digest = version.digest
+    if version.source == "builtin" and not (digest and artifact_folder(settings, digest).is_dir()):
+        digest = _write_builtin(engine, settings)
+    assert digest is not None
+    folder = artifact_folder(settings, digest)
+    if not folder.is_dir():
+        raise ArtifactInvalid(
+            f"The files of {version.ref} are not in {folder}.",
+            "Mount the installation's data directory there, or import the model again.",
+        )
+    if read_artifact(folder).digest != digest:
+        raise ArtifactInvalid(f"The files of {version.ref} in {folder} were changed.")
+    return folder
+
+
+def _write_builtin(engine: Engine, settings: Settings) -> str:
+    from imgq_trainer.lite_weights import write_builtin_artifact
+
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.data_dir, prefix=".builtin-") as staging:
+        folder = Path(staging) / "artifact"
+        write_builtin_artifact(folder)
+        new = read_artifact(folder)
+        store_artifact(settings, folder, new.digest)
+    complete_builtin(engine, new)
+    return new.digest
+
+
+def choose_device(setting: str) -> str:
+    """Return the torch device for a setting; auto takes the first GPU, or else the CPU."""
+    if setting != "auto":
+        return setting
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,122 @@
+"""The reconciler: every few seconds it mends what died. Any number of them may run."""
+
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from types import FrameType
+
+import redis
+import structlog
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from imgq_db.cancelling import continue_cancelling
+from imgq_db.chunks import expire_leases, pending_chunks
+from imgq_db.closing import close_finished_jobs
+from imgq_db.counting import store_running_counters
+from imgq_db.deleting import purge_deleted
+from imgq_db.engine import make_engine
+from imgq_db.idempotency import purge_idempotency
+from imgq_db.logs import configure_logs
+from imgq_db.queue import CLASSIFY, LIST, Ring, bells_waiting, make_ring
+from imgq_db.settings import Settings
+from imgq_db.workers import list_workers, purge_workers
+
+#: Bells in a queue for each worker: enough to keep it awake, and no more.
+BELLS_PER_WORKER = 2
+#: Old rows are removed so often.
+PURGE_SECONDS = 60
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round did."""
+
+    leases_freed: int
+    chunks_cancelled: int
+    jobs_closed: int
+    bells_rung: int
+
+
+def reconcile(engine: Engine, settings: Settings, ring: Ring) -> Round:
+    """Free expired leases, carry on cancels, store counters, close jobs, ring missing bells."""
+    freed = expire_leases(engine)
+    cancelled = continue_cancelling(engine)
+    store_running_counters(engine)
+    closed = close_finished_jobs(engine)
+    return Round(freed, cancelled, closed, _ring_missing(engine, settings, ring))
+
+
+def purge(engine: Engine) -> int:
+    """Remove rows that nobody needs any more; return how many."""
+    removed = purge_idempotency(engine) + purge_workers(engine)
+    while batch := purge_deleted(engine):
+        removed += batch
+    return removed
+
+
+def _ring_missing(engine: Engine, settings: Settings, ring: Ring) -> int:
+    window = BELLS_PER_WORKER * max(len(list_workers(engine)), 1)
+    wanted = {
+        LIST: _unlisted_jobs(engine, at_most=window),
+        CLASSIFY: pending_chunks(engine, at_most=window),
+    }
+    rung = 0
+    try:
+        for queue, count in wanted.items():
+            if count:
+                missing = count - bells_waiting(settings, queue)
+                rung += sum(ring(queue) for _ in range(missing))
+    except (redis.RedisError, OSError) as error:
+        _log.warning("queue_unreachable", error=str(error))
+    return rung
+
+
+def _unlisted_jobs(engine: Engine, *, at_most: int) -> int:
+    with engine.connect() as connection:
+        waiting = connection.execute(
+            text(
+                "SELECT count(*) FROM (SELECT 1 FROM job WHERE state IN ('queued', 'running')"
+                " AND listed_at IS NULL AND kind = 'classify'"
+                " AND (listing_until IS NULL OR listing_until < (SELECT imgq_now()))"
+                " LIMIT :limit) waiting"
+            ),
+            {"limit": at_most},
+        )
+        return int(waiting.scalar_one())
+
+
+def run_reconciler(settings: Settings) -> None:
+    """Run rounds until SIGTERM or SIGINT. A database that is away is waited for."""
+    configure_logs(settings, process="reconciler")
+    ended = _ended_by_signals()
+    engine, ring = make_engine(settings, role="reconciler"), make_ring(settings)
+    purge_at = time.monotonic()
+    _log.info("reconciler_started")
+    while not ended.is_set():
+        try:
+            done = reconcile(engine, settings, ring)
+            if done.leases_freed or done.jobs_closed:
+                _log.info("reconciled", leases=done.leases_freed, jobs=done.jobs_closed)
+            if time.monotonic() >= purge_at:
+                purge(engine)
+                purge_at = time.monotonic() + PURGE_SECONDS
+        except DBAPIError as error:
+            _log.error("database_lost", error=str(error.orig).strip())
+        ended.wait(settings.reconcile_seconds)
+    engine.dispose()
+    _log.info("reconciler_stopped")
+
+
+def _ended_by_signals() -> threading.Event:
+    ended = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    return ended

@@ -1,0 +1,68 @@
+"""Walking a folder: every file once, in one fixed order, from any point on. Any file name."""
+
+import os
+from collections.abc import Iterator
+
+_FILE, _FOLDER = 0, 1
+_Key = tuple[tuple[int, bytes], ...]
+
+
+def walk(root: bytes, *, recursive: bool = True, after: bytes | None = None) -> Iterator[bytes]:
+    """Yield the paths of all files below root, relative to it, as raw bytes.
+
+    In each folder the files come first, then the sub-folders, both in byte order. Links to
+    folders are never followed and yield nothing. A sub-folder that cannot be read is yielded
+    itself, with a / at its end.
+    after: a path that was yielded before: go on behind it.
+    Only one folder's names are in memory at a time, and the folders still to visit.
+    Raises OSError if root itself cannot be read.
+    """
+    seen = None if after is None else _key(after)
+    folders = [b""]
+    while folders:
+        folder = folders.pop()
+        try:
+            files, below = _scan(root + b"/" + folder)
+        except OSError:
+            if not folder:
+                raise
+            if seen is None or _key(folder) > seen:
+                yield folder
+            continue
+        for name in files:
+            path = folder + name
+            if seen is None or _key(path) > seen:
+                yield path
+        if recursive:
+            paths = (folder + name + b"/" for name in reversed(below))
+            folders.extend(path for path in paths if seen is None or _may_hold_more(path, seen))
+
+
+def _scan(folder: bytes) -> tuple[list[bytes], list[bytes]]:
+    files, folders = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif not (entry.is_symlink() and _leads_to_folder(entry)):
+                files.append(entry.name)
+    return sorted(files), sorted(folders)
+
+
+def _leads_to_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links: reading it will say what is wrong
+        return False
+
+
+def _key(path: bytes) -> _Key:
+    """Return a key that sorts paths in walk order."""
+    *parents, name = path.split(b"/")
+    last = ((_FILE, name),) if name else ()
+    return *((_FOLDER, parent) for parent in parents), *last
+
+
+def _may_hold_more(folder: bytes, seen: _Key) -> bool:
+    key = _key(folder)
+    return key > seen or seen[: len(key)] == key

@@ -1,0 +1,113 @@
+"""A worker process: Celery with one child that computes. This parent never imports torch."""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import structlog
+from celery import signals
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from imgq_db.engine import make_engine
+from imgq_db.errors import SchemaOutdated
+from imgq_db.logs import configure_logs
+from imgq_db.migrate import check_revision
+from imgq_db.queue import CLASSIFY, LIST
+from imgq_db.settings import Settings
+from imgq_db.sources import readable_roots
+from imgq_db.workers import beat_worker, remove_worker, start_draining
+from imgq_workers.app import make_celery
+from imgq_workers.context import WORKER_UID, new_uid
+
+_PR_SET_PDEATHSIG = 1
+
+_log = structlog.get_logger(__name__)
+
+
+def run_worker(settings: Settings) -> None:
+    """Run one worker until SIGTERM; it then gives its chunk back and ends."""
+    configure_logs(settings, process="worker")
+    uid = new_uid()
+    os.environ[WORKER_UID] = str(uid)
+    # A thread that waits must not spin: the other core's work is worth more.
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    engine = make_engine(settings, role="worker")
+    _await_schema(engine, settings)
+    app = make_celery(settings)
+    with _shown_as_alive(engine, settings, uid):
+        app.worker_main(
+            [
+                "worker",
+                "--pool=prefork",
+                "--concurrency=1",
+                f"--queues={LIST},{CLASSIFY}",
+                "--without-gossip",
+                "--without-mingle",
+                f"--hostname={uid}@{socket.gethostname()}",
+                f"--loglevel={settings.log_level}",
+            ]
+        )
+
+
+def _await_schema(engine: Engine, settings: Settings) -> None:
+    """Wait for the database and for `imgq db upgrade`, saying so once."""
+    waiting = threading.Event()
+    said = None
+    while True:
+        try:
+            check_revision(engine)
+        except (DBAPIError, SchemaOutdated) as error:
+            why = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+            if why != said:
+                _log.warning("waiting_for_database", why=why)
+                said = why
+            waiting.wait(settings.reconcile_seconds)
+        else:
+            return
+
+
+@contextmanager
+def _shown_as_alive(engine: Engine, settings: Settings, uid: UUID) -> Iterator[None]:
+    """Keep this worker's row of the worker table, and ask the child to drain on SIGTERM."""
+    stopped = threading.Event()
+    beats = threading.Thread(target=_beat, args=(engine, settings, uid, stopped), daemon=True)
+
+    def drain(**_: object) -> None:
+        start_draining(engine, uid)
+
+    signals.worker_shutting_down.connect(drain, weak=False)
+    beats.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        beats.join()
+        remove_worker(engine, uid)
+        engine.dispose()
+
+
+def _beat(engine: Engine, settings: Settings, uid: UUID, stopped: threading.Event) -> None:
+    host, roots = socket.gethostname(), readable_roots(settings)
+    while True:
+        try:
+            beat_worker(
+                engine, uid, host=host, pid=os.getpid(), device=settings.device, roots=roots
+            )
+        except DBAPIError as error:
+            _log.warning("beat_missed", error=str(error.orig).strip())
+        if stopped.wait(settings.beat_seconds):
+            return
+
+
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+def _end_with_parent(**_: object) -> None:
+    """Let the kernel end the child with its parent. Nothing slow may happen here."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
