@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import psutil
 
+from imgq_cli.stack.waiting import wait_until
+
 #: Linux derives start times from the clock, which may be set meanwhile.
 START_TOLERANCE_SECONDS = 2.0
+KILL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ def live_process(record: ProcessRecord) -> psutil.Process | None:
         process = psutil.Process(record.pid)
         same = (
             abs(process.create_time() - record.created) < START_TOLERANCE_SECONDS
-            and process.status() != psutil.STATUS_ZOMBIE
+            and _lives(process)
             and any(record.command in part for part in (process.name(), *process.cmdline()))
         )
     except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -53,10 +56,19 @@ def stop_processes(
     families = found + [child for process in found for child in _children(process)]
     for process in found:
         _send(process, stop_signal)
-    _, left = psutil.wait_procs(families, timeout=grace_seconds)
+    wait_until(lambda: not any(map(_lives, families)), timeout_seconds=grace_seconds)
+    left = [process for process in families if _lives(process)]
     for process in left:
         _send(process, signal.SIGKILL)
-    psutil.wait_procs(left, timeout=5)
+    wait_until(lambda: not any(map(_lives, left)), timeout_seconds=KILL_SECONDS)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Tell whether a process runs; a dead one that nobody has reaped does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
