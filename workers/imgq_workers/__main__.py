@@ -12,12 +12,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one process until it is told to stop."""
     parser = argparse.ArgumentParser(prog="python -m imgq_workers", description=__doc__)
     parser.add_argument("process", choices=["worker", "reconciler"])
-    process = parser.parse_args(arguments).process
+    parser.add_argument("--name", default=None, help="how logs call this process")
+    parsed = parser.parse_args(arguments)
+    process, name = parsed.process, parsed.name or parsed.process
     settings = load_settings()
     if process == "reconciler":
         from imgq_workers.reconciler import run_reconciler
 
-        run_reconciler(settings)
+        run_reconciler(settings, name=name)
         return 0
     if importlib.util.find_spec("torch") is None:
         sys.stderr.write(
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     from imgq_workers.worker import run_worker
 
-    run_worker(settings)
+    run_worker(settings, name=name)
     return 0
 
 

@@ -11,7 +11,6 @@ import uuid_utils
 from sqlalchemy import Engine
 
 from imgq_db.engine import make_engine
-from imgq_db.logs import configure_logs
 from imgq_db.queue import Ring, make_ring
 from imgq_db.settings import Settings, load_settings
 from imgq_db.sources import readable_roots
@@ -19,6 +18,8 @@ from imgq_workers.models import LoadedModels
 
 #: The parent process says in it which row of the worker table its child writes to.
 WORKER_UID = "IMGQ_WORKER_UID"
+#: … and what its log lines are called.
+WORKER_NAME = "IMGQ_WORKER_NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,4 @@ def using_context(context: WorkerContext) -> Iterator[WorkerContext]:
 
 @functools.cache
 def _from_environment() -> WorkerContext:
-    settings = load_settings()
-    configure_logs(settings, process="worker")
-    return make_context(settings)
+    return make_context(load_settings())

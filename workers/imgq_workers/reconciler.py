@@ -89,9 +89,9 @@ def _unlisted_jobs(engine: Engine, *, at_most: int) -> int:
         return int(waiting.scalar_one())
 
 
-def run_reconciler(settings: Settings) -> None:
+def run_reconciler(settings: Settings, *, name: str = "reconciler") -> None:
     """Run rounds until SIGTERM or SIGINT. A database that is away is waited for."""
-    configure_logs(settings, process="reconciler")
+    configure_logs(settings, process=name)
     ended = _ended_by_signals()
     engine, ring = make_engine(settings, role="reconciler"), make_ring(settings)
     purge_at = time.monotonic()

@@ -20,20 +20,21 @@ from imgq_db.errors import SchemaOutdated
 from imgq_db.logs import configure_logs
 from imgq_db.migrate import check_revision
 from imgq_db.queue import CLASSIFY, LIST
-from imgq_db.settings import Settings
+from imgq_db.settings import Settings, load_settings
 from imgq_db.sources import readable_roots
 from imgq_db.workers import beat_worker, remove_worker, start_draining
 from imgq_workers.app import make_celery
-from imgq_workers.context import WORKER_UID, new_uid
+from imgq_workers.context import WORKER_NAME, WORKER_UID, new_uid
 
 _PR_SET_PDEATHSIG = 1
 
 _log = structlog.get_logger(__name__)
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(settings: Settings, *, name: str = "worker") -> None:
     """Run one worker until SIGTERM; it then gives its chunk back and ends."""
-    configure_logs(settings, process="worker")
+    configure_logs(settings, process=name)
+    os.environ[WORKER_NAME] = name
     uid = new_uid()
     os.environ[WORKER_UID] = str(uid)
     # A thread that waits must not spin: the other core's work is worth more.
@@ -44,6 +45,7 @@ def run_worker(settings: Settings) -> None:
     with _shown_as_alive(engine, settings, uid):
         app.worker_main(
             [
+                "--quiet",
                 "worker",
                 "--pool=prefork",
                 "--concurrency=1",
@@ -106,8 +108,14 @@ def _beat(engine: Engine, settings: Settings, uid: UUID, stopped: threading.Even
             return
 
 
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
+def _keep_our_logs(**_: object) -> None:
+    """Stop Celery from setting up logging: parent and child both do it themselves."""
+
+
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
-def _end_with_parent(**_: object) -> None:
-    """Let the kernel end the child with its parent. Nothing slow may happen here."""
+def _begin_child(**_: object) -> None:
+    """Log like the parent, and let the kernel end this child with it. Nothing slow here."""
+    configure_logs(load_settings(), process=os.environ.get(WORKER_NAME, "worker"))
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
