@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from imgq_cli.client import Client
 from imgq_cli.exports import unbroken
-from imgq_cli.shapes import Job, Result, Worker
+from imgq_cli.shapes import Job, Result, Summary, Worker
 
 PAGE = 500
 
@@ -52,9 +52,9 @@ def delete_job(client: Client, uid: str) -> None:
     client.delete(f"/v1/jobs/{uid}")
 
 
-def get_summary(client: Client, uid: str) -> dict[str, Any]:
+def get_summary(client: Client, uid: str) -> Summary:
     """Return counts by label and by error code."""
-    summary: dict[str, Any] = client.get(f"/v1/jobs/{uid}/summary")
+    summary: Summary = client.get(f"/v1/jobs/{uid}/summary")
     return summary
 
 

@@ -54,7 +54,8 @@ def make_retry() -> Retry:
 
 def connect(invocation: Invocation) -> Client:
     """Return a client of the server that this invocation means."""
-    return Client(find_target(invocation.server), adapter=invocation.adapter)
+    target = find_target(invocation.server)
+    return Client(target, adapter=invocation.adapter, clock=invocation.clock)
 
 
 class Client:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+
+from imgq_cli.clocks import Clock
 
 if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
@@ -24,6 +27,7 @@ class Invocation:
     server: str | None = None
     #: Carries the HTTP requests; None means the network.
     adapter: BaseAdapter | None = None
+    clock: Clock = time
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

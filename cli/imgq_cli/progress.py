@@ -113,12 +113,14 @@ class LiveLine:
         """Draw the event."""
         if isinstance(event, Silence):
             self._draw("Waiting", silence_text(event))
+            self._progress.refresh()
             return
         counts = event["progress"]
         self._draw(phase(event), figures(event))
         # Updated in this order: a total of None makes the bar pulse.
         self._progress.update(self._task, completed=counts["done"])
         self._progress.tasks[0].total = counts["total"]
+        self._progress.refresh()
 
     def _draw(self, label: str, text: str) -> None:
         free = self._progress.console.width - len(label) - len(text) - 3

@@ -12,7 +12,7 @@ from imgq_cli.shapes import Job, Worker
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the job depends on. errors: pictures by code."""
+    """What the job depends on. errors: failed pictures by code."""
 
     workers: Sequence[Worker]
     queue_answers: bool
@@ -115,7 +115,7 @@ def _cancelled(job: Job, around: Surroundings) -> Iterator[Reason]:
 def _failures(job: Job, around: Surroundings) -> Iterator[Reason]:
     for code, images in sorted(around.errors.items(), key=lambda item: -item[1]):
         meaning = MEANING.get(code, "no further word on it")
-        yield Reason(f"{count(images, 'file')} without a label, {code}: {meaning}.")
+        yield Reason(f"{count(images, 'picture')} failed with {code}: {meaning}.")
     if around.errors and job["progress"]["failed"]:
         yield Reason(
             "Each of them is in the results.", f"imgq results {job['id'][-8:]} --status failed"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from imgq_cli.codes import MEANING
 from imgq_cli.exits import Exit
 from imgq_cli.formats import count, duration, number, short_id
 from imgq_cli.progress import STYLE_OF_STATE
-from imgq_cli.shapes import TERMINAL, Job
-from imgq_cli.terminal import BAD, QUIET, err, next_steps, printable, tried
+from imgq_cli.shapes import TERMINAL, Job, Summary
+from imgq_cli.terminal import ACCENT, BAD, QUIET, WARNING, err, next_steps, printable, tried
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 TOP_LABELS = 10
 
@@ -27,15 +30,15 @@ def exit_of(job: Job) -> Exit:
     return Exit.SOME_FAILED if job["progress"]["failed"] else Exit.OK
 
 
-def show_report(job: Job, summary: dict[str, Any], outputs: Sequence[Path] = ()) -> None:
+def show_report(job: Job, summary: Summary, outputs: Sequence[Path] = ()) -> None:
     """Print how a job ended on stderr."""
     console = err()
     console.print(_headline(job))
     show_job_error(job)
-    if summary.get("labels"):
+    if summary["labels"] or summary["unsure"]:
         console.print(_labels(summary))
-    if summary.get("errors"):
-        console.print(_errors(summary))
+    if summary["errors"] or summary["skipped"]:
+        console.print(_unlabelled(summary))
     for path in outputs:
         console.print(f"Written to {printable(str(path))}")
     show_next_steps(job, outputs)
@@ -76,7 +79,7 @@ def show_next_steps(job: Job, outputs: Sequence[Path] = ()) -> None:
     next_steps(*steps)
 
 
-def _headline(job: Job) -> Any:
+def _headline(job: Job) -> RenderableType:
     from rich.text import Text
 
     counts = job["progress"]
@@ -92,32 +95,38 @@ def _headline(job: Job) -> Any:
     return Text.assemble(state, ", ".join(parts), (tail, QUIET))
 
 
-def _labels(summary: dict[str, Any]) -> Any:
+def _labels(summary: Summary) -> RenderableType:
     from rich.bar import Bar
     from rich.table import Table
 
-    rows = [(row["label"], row["images"]) for row in summary["labels"]]
-    most = max(images for _, images in rows)
+    rows = [(row["label"], row["count"]) for row in summary["labels"]]
+    most = max((images for _, images in rows), default=1)
     table = Table(box=None, padding=(0, 2), header_style=QUIET)
     table.add_column("label", max_width=40, overflow="ellipsis", no_wrap=True)
     table.add_column("images", justify="right")
     table.add_column("", width=16)
     for label, images in rows[:TOP_LABELS]:
-        table.add_row(printable(label), number(images), Bar(most, 0, images, color="cyan"))
+        table.add_row(printable(label), number(images), Bar(most, 0, images, color=ACCENT))
     rest = rows[TOP_LABELS:]
     if rest:
         images = sum(images for _, images in rest)
-        table.add_row(f"{count(len(rest), 'more label')}", number(images), "", style=QUIET)
+        table.add_row(count(len(rest), "more label"), number(images), "", style=QUIET)
+    if summary["unsure"]:
+        table.add_row("unsure (below --min-confidence)", number(summary["unsure"]), style=WARNING)
     return table
 
 
-def _errors(summary: dict[str, Any]) -> Any:
+def _unlabelled(summary: Summary) -> RenderableType:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, padding=(0, 2), header_style=QUIET)
-    table.add_column("not labelled", style=BAD, no_wrap=True)
-    table.add_column("images", justify="right")
+    table.add_column("not labelled", no_wrap=True)
+    table.add_column("files", justify="right")
     table.add_column("meaning", style=QUIET)
-    for code, images in sorted(summary["errors"].items(), key=lambda item: -item[1]):
-        table.add_row(code, number(images), MEANING.get(code, ""))
+    kinds = (("failed", BAD, summary["errors"]), ("skipped", WARNING, summary["skipped"]))
+    for status, style, codes in kinds:
+        for code, files in sorted(codes.items(), key=lambda item: -item[1]):
+            name = Text(f"{status}: {code}", style=style)
+            table.add_row(name, number(files), MEANING.get(code, ""))
     return table

@@ -76,6 +76,23 @@ class Result(TypedDict):
     error: ResultError | None
 
 
+class LabelCount(TypedDict):
+    """How many pictures have a label."""
+
+    label: str
+    count: int
+
+
+class Summary(TypedDict):
+    """A job's results in numbers; errors and skipped are by code."""
+
+    labels: list[LabelCount]
+    unsure: int
+    errors: dict[str, int]
+    skipped: dict[str, int]
+    histogram: list[int]
+
+
 class Worker(TypedDict):
     """One worker, as it last showed itself."""
 

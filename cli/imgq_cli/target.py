@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from imgq_cli.errors import CliError, ServerUnreachable, UsageFault
 from imgq_cli.exits import Exit
 
 if TYPE_CHECKING:
+    from imgq_cli.stack.state import State
     from imgq_db.settings import Settings
 
 STATE_FILE = "state.json"
@@ -24,14 +24,6 @@ class Target:
     url: str
     key: str | None = field(repr=False)
     local: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StackState:
-    """What `imgq up` wrote down about the running local stack."""
-
-    url: str
-    key_file: Path
 
 
 def read_settings(server: str | None = None) -> Settings:
@@ -58,34 +50,43 @@ def find_target(server: str | None) -> Target:
     server: the --server flag. Raises ServerUnreachable if no server is known.
     """
     settings = read_settings(server)
-    stack = read_state(settings.home)
-    if settings.server is None and stack is None:
-        raise ServerUnreachable(
-            "There is no server: none is configured and no local stack runs.", hint="imgq up"
-        )
-    url = _checked_url(settings.server) if settings.server else stack.url if stack else ""
-    local = stack is not None and _same_server(url, stack.url)
+    stack = _running_stack(settings.home)
+    own_url = stack.url.rstrip("/") if stack and stack.url else None
+    url = _checked_url(settings.server) if settings.server else own_url
+    if url is None:
+        raise _no_server(stack)
+    local = own_url is not None and _same_server(url, own_url)
     if settings.api_key is not None:
         return Target(url, settings.api_key.get_secret_value(), local)
     # The stack's key goes to the stack only, never to another server.
-    return Target(url, _stack_key(stack) if stack and local else None, local)
+    key_file = stack.key_file if stack and local else None
+    return Target(url, _stack_key(Path(key_file)) if key_file else None, local)
 
 
-def read_state(home: Path) -> StackState | None:
-    """Return what the local stack wrote down; None if it is not up or not ours to read."""
+def _no_server(stack: State | None) -> ServerUnreachable:
+    if stack is not None:
+        return ServerUnreachable("The local stack is still starting.", hint="again in a moment")
+    return ServerUnreachable(
+        "There is no server: none is configured and no local stack runs.", hint="imgq up"
+    )
+
+
+def _running_stack(home: Path) -> State | None:
+    """Return the local stack if it is up and ours to read."""
+    from imgq_cli.stack.state import running_state
+
     try:
-        state = json.loads((home / STATE_FILE).read_text("utf-8"))
-        return StackState(str(state["url"]).rstrip("/"), Path(state["key_file"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return running_state(home / STATE_FILE)
+    except PermissionError:
         return None
 
 
-def _stack_key(stack: StackState) -> str:
+def _stack_key(file: Path) -> str:
     try:
-        return stack.key_file.read_text("utf-8").strip()
+        return file.read_text("utf-8").strip()
     except OSError as error:
         raise CliError(
-            f"The local stack's key cannot be read: {error.strerror}: {stack.key_file}.",
+            f"The local stack's key cannot be read: {error.strerror}: {file}.",
             hint="run imgq as the user who ran imgq up, or set IMGQ_API_KEY",
             exit_code=Exit.AUTH,
         ) from error

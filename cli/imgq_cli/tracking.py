@@ -24,7 +24,9 @@ def track(
     last: Job | None = None
     try:
         with open_view(as_json=invocation.json) as view:
-            for event in follow(client, uid, timeout_seconds=timeout_seconds):
+            for event in follow(
+                client, uid, timeout_seconds=timeout_seconds, clock=invocation.clock
+            ):
                 view.show(event)
                 if not isinstance(event, Silence):
                     last = event
