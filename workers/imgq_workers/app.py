@@ -8,6 +8,6 @@ from imgq_db.settings import Settings
 
 def make_celery(settings: Settings) -> Celery:
     """Make the application. `include` makes spawned children know the tasks too."""
-    app = Celery("imgq", include=["imgq_workers.tasks"])
+    app = Celery("imgq", include=["imgq_workers.tasks", "imgq_workers.pool_child"])
     app.conf.update(celery_options(settings))
     return app

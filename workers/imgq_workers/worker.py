@@ -1,17 +1,16 @@
 """A worker process: Celery with one child that computes. This parent never imports torch."""
 
-import ctypes
 import os
-import signal
 import socket
-import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
 import structlog
 from celery import signals
+from celery.exceptions import SecurityWarning
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -20,13 +19,11 @@ from imgq_db.errors import SchemaOutdated
 from imgq_db.logs import configure_logs
 from imgq_db.migrate import check_revision
 from imgq_db.queue import CLASSIFY, LIST
-from imgq_db.settings import Settings, load_settings
+from imgq_db.settings import Settings
 from imgq_db.sources import readable_roots
 from imgq_db.workers import beat_worker, remove_worker, start_draining
 from imgq_workers.app import make_celery
 from imgq_workers.context import WORKER_NAME, WORKER_UID, new_uid
-
-_PR_SET_PDEATHSIG = 1
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +36,8 @@ def run_worker(settings: Settings, *, name: str = "worker") -> None:
     os.environ[WORKER_UID] = str(uid)
     # A thread that waits must not spin: the other core's work is worth more.
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    # Its danger is pickle, which no process of imgq accepts.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     engine = make_engine(settings, role="worker")
     _await_schema(engine, settings)
     app = make_celery(settings)
@@ -106,16 +105,3 @@ def _beat(engine: Engine, settings: Settings, uid: UUID, stopped: threading.Even
             _log.warning("beat_missed", error=str(error.orig).strip())
         if stopped.wait(settings.beat_seconds):
             return
-
-
-@signals.setup_logging.connect  # type: ignore[untyped-decorator]
-def _keep_our_logs(**_: object) -> None:
-    """Stop Celery from setting up logging: parent and child both do it themselves."""
-
-
-@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
-def _begin_child(**_: object) -> None:
-    """Log like the parent, and let the kernel end this child with it. Nothing slow here."""
-    configure_logs(load_settings(), process=os.environ.get(WORKER_NAME, "worker"))
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
