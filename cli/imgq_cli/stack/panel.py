@@ -1,10 +1,12 @@
 """What the user reads once the stack is up."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 from imgq_cli.stack.home import Home
 from imgq_cli.stack.state import State
+from imgq_cli.target import read_settings
 from imgq_cli.terminal import out
 
 
@@ -48,13 +50,20 @@ def panel_rows(state: State, home: Home, *, detached: bool) -> list[tuple[str, s
         ("Workers", str(count_workers(state))),
         ("Home", str(home.folder)),
         ("Logs", str(home.logs)),
-        ("Next", "imgq submit-folder ./images"),
+        ("Next", f"{home_variable(home.folder)}imgq submit-folder ./images"),
         ("Stop", stop),
     ]
 
 
 def home_flag(folder: Path) -> str:
     """Return the option that names a home, empty for the default one."""
-    from imgq_db.settings import default_home
+    return "" if _is_default(folder) else f" --home {shlex.quote(str(folder))}"
 
-    return "" if folder == default_home().resolve() else f' --home "{folder}"'
+
+def home_variable(folder: Path) -> str:
+    """Return the assignment by which other commands find the stack, empty for the default home."""
+    return "" if _is_default(folder) else f"IMGQ_HOME={shlex.quote(str(folder))} "
+
+
+def _is_default(folder: Path) -> bool:
+    return folder == read_settings().home.resolve()

@@ -9,17 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from imgq_cli.stack.children import Child, ChildSpec
-from imgq_cli.stack.errors import ExtraMissing, PortTaken
+from imgq_cli.stack.errors import ExtraMissing
 from imgq_cli.stack.events import Say, recorded
 from imgq_cli.stack.plan import child_environment, imgq_children
-from imgq_cli.stack.ports import LOOPBACK, free_port, is_free
+from imgq_cli.stack.ports import LOOPBACK, kept_port
 from imgq_cli.stack.services import Services, services
 from imgq_cli.stack.starting import await_children, ensure_api_key, python, run_step
 from imgq_cli.stack.state import Status
 from imgq_cli.stack.stop_signals import StopSignals
 from imgq_cli.stack.supervisor import stop_children, supervise
-
-DEFAULT_PORT = 8765
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +48,9 @@ def run_stack(
     """
     if plan is None:
         check_extras()
-    port = choose_port(options.port)
-    say("Starting Postgres and Valkey …")
     with ExitStack() as stack:
+        port = stack.enter_context(kept_port(options.port))
+        say("Starting Postgres and Valkey …")
         running = stack.enter_context(
             services(
                 options.home,
@@ -132,16 +130,8 @@ def check_extras() -> None:
 def check_options(options: UpOptions) -> None:
     """Raise what would stop `imgq up` at once: ExtraMissing, PortTaken."""
     check_extras()
-    choose_port(options.port)
-
-
-def choose_port(asked: int | None) -> int:
-    """Return the API's port. Raises PortTaken when the very one that was asked for is in use."""
-    if asked is not None and not is_free(asked):
-        raise PortTaken(asked)
-    if asked is not None:
-        return asked
-    return DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port()
+    with kept_port(options.port):
+        return
 
 
 def base_url(port: int) -> str:

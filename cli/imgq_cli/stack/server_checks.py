@@ -1,0 +1,78 @@
+"""What `imgq doctor` asks a server."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+
+from imgq_cli.stack.checks import Check, Level
+from imgq_cli.stack.probe import Answer, ask
+
+CLOCK_SECONDS = 30.0
+
+
+def server_checks(url: str, key: str | None) -> list[Check]:
+    """Return the checks of one server; the first that fails ends them if it hides the others."""
+    try:
+        alive = ask(f"{url}/healthz")
+    except requests.RequestException as error:
+        hint = "imgq up, or check the address in IMGQ_SERVER"
+        return [Check("Server", Level.FAILED, f"{url} does not answer ({_why(error)})", hint)]
+    if alive.status != 200:
+        text = f"{url} answers {alive.status} where imgq would answer 200"
+        hint = "check the address; another program may listen there"
+        return [Check("Server", Level.FAILED, text, hint)]
+    checks = [Check("Server", Level.OK, f"{url} answers"), *_clock(alive)]
+    try:
+        ready, workers = ask(f"{url}/readyz"), ask(f"{url}/v1/workers", key)
+    except requests.RequestException as error:
+        hint = "look into the API's log"
+        return [*checks, Check("Database", Level.FAILED, f"no answer ({_why(error)})", hint)]
+    return [*checks, *_services(ready), *_key_and_workers(workers, key)]
+
+
+def _services(ready: Answer) -> list[Check]:
+    body: dict[str, Any] = ready.body if isinstance(ready.body, dict) else {}
+    if ready.status != 200:
+        detail = body.get("detail") or f"the server answers {ready.status}"
+        hint = body.get("hint") or "imgq down, then imgq up"
+        return [Check("Database", Level.FAILED, str(detail), str(hint))]
+    database = Check("Database", Level.OK, "ready")
+    if body.get("redis"):
+        return [database, Check("Queue", Level.OK, "reachable")]
+    text = "not reachable: jobs are accepted and wait"
+    return [database, Check("Queue", Level.WARNING, text, "check that Redis runs")]
+
+
+def _key_and_workers(answer: Answer, key: str | None) -> list[Check]:
+    if answer.status in (401, 403):
+        text = "is not accepted" if key else "is missing"
+        hint = "set IMGQ_API_KEY to a key of this server, or imgq keys create"
+        return [Check("Key", Level.FAILED, text, hint)]
+    if answer.status != 200 or not isinstance(answer.body, dict):
+        text = f"cannot be checked: the server answers {answer.status}"
+        return [Check("Key", Level.FAILED, text, "look into the API's log")]
+    accepted = Check("Key", Level.OK, "accepted")
+    workers = answer.body.get("items") or []
+    if not workers:
+        hint = "imgq worker, or imgq up --workers 1"
+        return [accepted, Check("Workers", Level.WARNING, "none: jobs wait", hint)]
+    devices = ", ".join(sorted({str(worker.get("device")) for worker in workers}))
+    return [accepted, Check("Workers", Level.OK, f"{len(workers)} on {devices}")]
+
+
+def _clock(answer: Answer) -> list[Check]:
+    if answer.date is None:
+        return []
+    apart = abs((parsedate_to_datetime(answer.date) - datetime.now(UTC)).total_seconds())
+    if apart <= CLOCK_SECONDS:
+        return [Check("Clock", Level.OK, "agrees with the server's")]
+    text = f"{apart:.0f} s away from the server's"
+    return [Check("Clock", Level.WARNING, text, "set the time by the network on both machines")]
+
+
+def _why(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    return "connection refused" if "refused" in str(error) else type(error).__name__
