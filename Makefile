@@ -1,0 +1,63 @@
+# Everything a newcomer types. `make` alone lists it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format up bench docs lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY) ## Make .venv and install imgq with everything it can use
+
+demo: $(READY) ## Label six real photos on a local stack, from nothing to results
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh demo/run.sh
+
+test: lint ## Lint, types, import contracts and the whole test suite
+	$(BIN)/python -m pytest -q
+
+lint: $(READY) ## Style, types and the walls between the rooms
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+up: $(READY) ## Start the local stack; Ctrl-C stops it
+	$(BIN)/imgq up
+
+bench: $(READY) ## Compare the main job with a plain loop over the same pictures
+	$(BIN)/python bench/main_job.py
+
+docs: $(READY) ## Write the generated references again
+	$(BIN)/python -m imgq_cli.reference > docs/cli.md
+	$(BIN)/python -m imgq_api openapi > docs/openapi.json
+	$(BIN)/python -m imgq_db.reference > docs/settings.md
+
+lock: $(READY) ## Resolve every dependency again, for all platforms
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --all-extras \
+	    --custom-compile-command "make lock" --upgrade -o requirements/lock.txt pyproject.toml
+
+clean: ## Remove .venv, caches and the demo's home
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(READY): pyproject.toml requirements/lock.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	    echo "imgq needs Python 3.11, 3.12 or 3.13; $(PYTHON) is `$(PYTHON) -V 2>&1`."; \
+	    echo "Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	    echo "$(PYTHON) cannot make a virtual environment."; \
+	    echo "Try: apt install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV). torch is large: the first time takes some minutes."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r requirements/lock.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --no-build-isolation -e .
+	@touch $@
