@@ -1,6 +1,7 @@
 """A file's bytes into an upright RGB picture, or a rejection: no bytes make this raise."""
 
 import io
+import logging
 import warnings
 from dataclasses import dataclass
 
@@ -46,12 +47,13 @@ class Header:
 
 
 def prepare_pillow(max_pixels: int) -> None:
-    """Let Pillow decode up to a limit, and keep its warnings out of the log; for the process.
+    """Let Pillow decode up to a limit, and keep its complaints out of the log; for the process.
 
     Every fault of a file is an outcome here, so a warning would say it twice, or, where warnings
     are errors, turn a sound picture into a corrupt one.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels)
 
 

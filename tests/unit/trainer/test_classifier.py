@@ -1,0 +1,109 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from imgq_trainer.artifacts import Artifact
+from imgq_trainer.classifier import Classifier, Probabilities, load_classifier
+from imgq_trainer.errors import DeviceUnavailable, PrecisionUnsupported, ScoresNotFinite
+from imgq_trainer.preprocessing import Pixels, to_pixels
+
+LOGITS = Path(__file__).parent / "data" / "lite0_logits.npz"  # data/README.md tells how it was made
+
+
+@pytest.fixture(scope="module")
+def pictures(photos: Path, classifier: Classifier) -> Pixels:
+    """The six photos, cut to size: (6, 224, 224, 3)."""
+    images = [Image.open(path).convert("RGB") for path in sorted(photos.glob("*.jpg"))]
+    return np.stack([to_pixels(image, classifier.preprocessing) for image in images])
+
+
+@pytest.fixture(scope="module")
+def alone(classifier: Classifier, pictures: Pixels) -> Probabilities:
+    """Each photo's probabilities, computed by itself."""
+    return np.concatenate([classifier.probabilities(picture[None]) for picture in pictures])
+
+
+def test_scores_are_those_of_the_original_network(alone: Probabilities) -> None:
+    with np.load(LOGITS) as stored:
+        logits = np.stack([stored[name] for name in sorted(stored)]).astype(np.float64)
+    expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+    assert np.abs(np.log(alone.astype(np.float64)) - expected).max() < 1e-3
+
+
+def test_rows_sum_to_one(alone: Probabilities, classifier: Classifier) -> None:
+    assert (alone.dtype.name, alone.shape) == ("float32", (6, len(classifier.labels)))
+    np.testing.assert_allclose(alone.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_picture_scores_the_same_bits_in_any_company(
+    classifier: Classifier, pictures: Pixels, alone: Probabilities
+) -> None:
+    for order in ([5, 4, 3, 2, 1, 0], [2, 2, 2], [0, 3]):
+        assert np.array_equal(classifier.probabilities(pictures[order]), alone[order])
+
+
+def test_the_number_of_threads_changes_no_bit(
+    lite0: Artifact, pictures: Pixels, alone: Probabilities
+) -> None:
+    single = load_classifier(lite0, threads=1)
+
+    assert np.array_equal(single.probabilities(pictures[:2]), alone[:2])
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+def test_a_tile_that_is_filled_up_does_not_depend_on_its_filling(
+    classifier: Classifier, pictures: Pixels, alone: Probabilities, tile: int
+) -> None:
+    tiled = replace(classifier, tile=tile)
+    expected = tiled.probabilities(pictures[[0, 1, 2, 3]])
+
+    assert np.array_equal(tiled.probabilities(pictures[[3, 2, 0]]), expected[[3, 2, 0]])
+    np.testing.assert_allclose(expected, alone[:4], atol=1e-5)
+
+
+def test_temperature_flattens_the_scores(
+    lite0: Artifact, pictures: Pixels, alone: Probabilities
+) -> None:
+    warm = load_classifier(replace(lite0, model=replace(lite0.model, temperature=2.0)))
+    expected = np.sqrt(alone[:1].astype(np.float64))
+
+    scores = warm.probabilities(pictures[:1])
+    np.testing.assert_allclose(scores, expected / expected.sum(), rtol=1e-4)
+
+
+def test_a_batch_of_nothing_gives_nothing(classifier: Classifier, pictures: Pixels) -> None:
+    assert classifier.probabilities(pictures[:0]).shape == (0, 1000)
+
+
+@pytest.mark.parametrize("shape", [(224, 224, 3), (1, 3, 224, 224)])
+def test_a_batch_of_another_shape_is_refused(
+    classifier: Classifier, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        classifier.probabilities(np.zeros(shape, np.uint8))
+
+
+def test_a_score_that_is_no_number_is_an_error(classifier: Classifier, pictures: Pixels) -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(pictures), 1000), float("nan"))
+
+    with pytest.raises(ScoresNotFinite):
+        replace(classifier, network=Broken()).probabilities(pictures[:1])
+
+
+def test_another_precision_is_refused(lite0: Artifact) -> None:
+    with pytest.raises(PrecisionUnsupported, match="'int8'"):
+        load_classifier(lite0, precision="int8")
+
+
+@pytest.mark.parametrize("device", ["toaster", "mps", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(lite0: Artifact, device: str) -> None:
+    with pytest.raises(DeviceUnavailable, match=device):
+        load_classifier(lite0, device=device)
