@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -29,10 +30,16 @@ def read_cursor(cursor: str, *types: type) -> tuple[object, ...]:
     padded = cursor + "=" * (-len(cursor) % 4)
     try:
         key = json.loads(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))
-    except (UnicodeError, binascii.Error, ValueError) as error:
+    except (UnicodeError, binascii.Error, ValueError, RecursionError) as error:
         raise CursorInvalid from error
     if not isinstance(key, list) or [type(part) for part in key] != list(types):
         raise CursorInvalid
-    if any(isinstance(part, int) and abs(part) >= 1 << 63 for part in key):
+    if not all(map(_fits_a_column, key)):
         raise CursorInvalid
     return tuple(key)
+
+
+def _fits_a_column(part: object) -> bool:
+    if isinstance(part, int):
+        return abs(part) < 1 << 63
+    return not isinstance(part, float) or math.isfinite(part)

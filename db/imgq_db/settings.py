@@ -1,6 +1,7 @@
 """Every setting of every process, in one typed class: flag > environment > TOML > default."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,6 +196,7 @@ def _shown(name: str, value: object) -> str:
 
 def mask_password(url: str) -> str:
     """Return the URL with its password, if any, as ***."""
+    url = re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
     head, at, tail = url.rpartition("@")
     scheme, mark, user = head.partition("://")
     if not at or ":" not in user:

@@ -53,7 +53,7 @@ def readable_roots(settings: Settings) -> tuple[str, ...]:
 
 
 def _file_path(uri: str) -> Path:
-    path = unquote_to_bytes(uri.removeprefix("file://"))
+    path = _unquote(uri.removeprefix("file://"), uri)
     if not path.startswith(b"/") or path.startswith(b"//"):
         raise SourceInvalid(
             f"{uri!r} names no absolute path of this host.", "Write file:///absolute/path."
@@ -69,9 +69,18 @@ def _split_root(uri: str) -> tuple[str, bytes]:
         raise SourceInvalid(
             f"{uri!r} is no source.", "Write file:///absolute/path or root:NAME/relative/path."
         )
-    path = unquote_to_bytes(relative)
+    path = _unquote(relative, uri)
     _check_parts(path, uri)
     return name, path.strip(b"/")
+
+
+def _unquote(quoted: str, uri: str) -> bytes:
+    try:
+        return unquote_to_bytes(quoted)
+    except UnicodeEncodeError as error:
+        raise SourceInvalid(
+            f"{uri!r} holds half a character.", "Percent-encode what is no UTF-8."
+        ) from error
 
 
 def _check_parts(path: bytes, uri: str) -> None:

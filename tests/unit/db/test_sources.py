@@ -1,0 +1,99 @@
+"""Source URIs: what they mean, and what they may not name."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgq_db.errors import SourceInvalid, SourceNotAllowed
+from imgq_db.settings import Settings
+from imgq_db.sources import FILE_ROOT, check_source, folder_uri, readable_roots, source_folder
+
+LOCAL = Settings(local_files=True, roots={"photos": Path("/data/photos"), "b": Path("/b")})
+SERVER = Settings(roots={"photos": Path("/data/photos")})
+parts = st.binary(min_size=1, max_size=8).filter(
+    lambda part: not set(part) & {0, ord("/")} and part not in (b".", b"..")
+)
+
+
+@given(st.lists(parts, min_size=1))
+def test_any_folder_comes_back_from_its_uri(steps: list[bytes]) -> None:
+    path = b"/" + b"/".join(steps)
+    uri = folder_uri(Path(os.fsdecode(path)))
+    assert os.fsencode(source_folder(uri, LOCAL)) == path
+    assert uri.isascii() and not set(uri) & set(" \n\t\"'\\")
+
+
+@given(st.lists(parts))
+def test_a_source_below_a_root_stays_below_it(steps: list[bytes]) -> None:
+    relative = folder_uri(Path("/" + os.fsdecode(b"/".join(steps)))).removeprefix("file:///")
+    folder = os.fsencode(source_folder(f"root:photos/{relative}", SERVER))
+    assert folder == b"/".join([b"/data/photos", *steps])
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "photos",
+        "/data/photos",
+        "http://host/a",
+        "s3://bucket/a",
+        "file:/a",
+        "file://host/a",
+        "file://",
+        "file:////a",
+        "file:///a/../b",
+        "file:///a/%2e%2e/b",
+        "file:///a/%2E%2E",
+        "file:///a%00b",
+        "file:///a\0b",
+        "file:///a\ud800b",
+        "root:",
+        "root:/a",
+        "root",
+        "root:photos/..",
+        "root:photos/../../etc",
+        "root:photos/a%2f..%2f..%2fetc",
+        "root:photos/%00",
+        "root:photos/\ud800",
+    ],
+)
+def test_a_source_that_names_no_folder_or_leads_out_is_refused(uri: str) -> None:
+    with pytest.raises(SourceInvalid):
+        check_source(uri, LOCAL)
+    with pytest.raises(SourceInvalid):
+        source_folder(uri, LOCAL)
+
+
+def test_a_file_source_is_read_only_where_the_disk_is_shared() -> None:
+    assert check_source("file:///a", LOCAL) == FILE_ROOT
+    with pytest.raises(SourceNotAllowed, match="file://") as refused:
+        source_folder("file:///a", SERVER)
+    assert refused.value.hint == "It reads root:photos/ and the folders below."
+
+
+def test_an_unknown_root_is_refused_with_the_ones_there_are() -> None:
+    with pytest.raises(SourceNotAllowed, match="'other'") as refused:
+        check_source("root:other/a", SERVER)
+    assert refused.value.hint == "It reads root:photos/ and the folders below."
+    with pytest.raises(SourceNotAllowed) as refused:
+        check_source("root:photos/a", Settings())
+    assert refused.value.hint == "Its operator can allow folders with IMGQ_ROOTS=NAME=/path."
+
+
+@pytest.mark.parametrize("uri", ["root:photos", "root:photos/", "root:photos//", "root:photos/."])
+def test_a_root_itself_is_a_source(uri: str) -> None:
+    assert source_folder(uri, SERVER) == Path("/data/photos")
+
+
+def test_a_double_slash_cannot_turn_a_relative_path_into_an_absolute_one() -> None:
+    assert source_folder("root:photos//etc", SERVER) == Path("/data/photos/etc")
+    assert source_folder("root:photos/%2Fetc", SERVER) == Path("/data/photos/etc")
+
+
+def test_readable_roots_are_the_configured_ones_and_files_where_allowed() -> None:
+    assert readable_roots(LOCAL) == (FILE_ROOT, "b", "photos")
+    assert readable_roots(SERVER) == ("photos",)
