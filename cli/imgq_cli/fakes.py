@@ -34,7 +34,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-Scripted = Answer | Exception
+Scripted = Answer | BaseException
 
 
 class FakeServer(BaseAdapter):
@@ -57,7 +57,7 @@ class FakeServer(BaseAdapter):
         self.requests.append(sent)
         script = self._scripts.get((sent.method, sent.path), [NOT_FOUND])
         answer = script.pop(0) if len(script) > 1 else script[0]
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return _response(request, answer)
 

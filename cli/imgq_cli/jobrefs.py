@@ -50,6 +50,9 @@ def is_full_id(text: str) -> bool:
 
 
 def _fits(wanted: str, uid: str) -> bool:
-    return any(
-        form.startswith(wanted) or form.endswith(wanted) for form in (uid, uid.replace("-", ""))
+    plain = uid.replace("-", "")
+    # The start of the short id that tables show counts too: it is what people copy half of.
+    starts = (uid, plain, short_id(uid))
+    return any(form.startswith(wanted) for form in starts) or plain.endswith(
+        wanted.replace("-", "")
     )

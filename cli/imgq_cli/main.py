@@ -11,7 +11,7 @@ import rich_click as click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 
 from imgq_cli.catalogue import CATALOGUE, LazyCommand
-from imgq_cli.errors import CliError
+from imgq_cli.errors import CliError, UsageFault
 from imgq_cli.exits import Exit
 from imgq_cli.invocation import COMMON, Invocation, common_options
 from imgq_cli.terminal import note, show_error
@@ -86,7 +86,7 @@ def _told(error: Exception) -> CliError:
         return error
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "imgq"
-        return CliError(error.format_message(), hint=f"{path} --help", exit_code=Exit.USAGE)
+        return UsageFault(error.format_message(), hint=f"{path} --help")
     if isinstance(error, click.ClickException):
         return CliError(error.format_message(), exit_code=error.exit_code)
     if isinstance(error, OSError) and error.strerror:

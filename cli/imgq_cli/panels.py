@@ -29,7 +29,7 @@ def job_panel(job: Job) -> RenderableType:
     grid.add_column(overflow="fold")
     for name, value in _fields(job):
         grid.add_row(name, value)
-    title = Text.assemble((" " + printable(job["name"] or short_id(job["id"])) + " ", "bold"))
+    title = Text.assemble((printable(job["name"] or short_id(job["id"])), "bold"))
     return Panel(
         grid,
         title=title,

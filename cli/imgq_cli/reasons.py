@@ -59,7 +59,7 @@ def _waits(job: Job, around: Surroundings) -> Iterator[Reason]:
     busy = [worker for worker in able if worker["job"] not in (None, job["id"])]
     if able and len(busy) == len(able):
         yield Reason(f"Every worker that could take it is busy ({number(len(busy))}).")
-    elif able and not ahead:
+    elif able and not ahead and around.queue_answers:
         yield Reason("A worker is free; it should start within seconds.")
 
 

@@ -68,8 +68,8 @@ def show_next_steps(job: Job, outputs: Sequence[Path] = ()) -> None:
             ("cancel", f"imgq cancel {uid}"),
         )
         return
-    steps = [("look", f"imgq results {uid}")]
-    if not outputs:
+    steps = [("look", f"imgq results {uid}")] if job["progress"]["done"] else []
+    if steps and not outputs:
         steps.append(("save", f"imgq results {uid} -o labels.csv"))
     if job["progress"]["failed"] and job["state"] == "succeeded":
         steps.append(("see what failed", f"imgq results {uid} --status failed"))

@@ -105,11 +105,11 @@ def show_error(error: CliError, *, as_json: bool, verbose: bool) -> None:
         note(f"Request id: {error.problem['request_id']}")
 
 
-def tried(hint: str, *, indent: int = 0) -> Text:
+def tried(hint: str) -> Text:
     """Return a hint as a line that says what to try."""
     from rich.text import Text
 
-    return Text.assemble(" " * indent, ("Try: ", f"bold {ACCENT}"), printable_lines(hint))
+    return Text.assemble(("Try: ", f"bold {ACCENT}"), printable_lines(hint))
 
 
 def printable_lines(text: str) -> str:

@@ -10,7 +10,8 @@ from imgq_cli.exits import Exit
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
 from imgq_cli.panels import job_headline
-from imgq_cli.reasons import Surroundings, explain
+from imgq_cli.reasons import Reason, Surroundings, explain
+from imgq_cli.shapes import Job
 from imgq_cli.terminal import emit_json, out, printable, tried
 
 
@@ -32,10 +33,16 @@ def command(invocation: Invocation, /, job: str) -> int:
         said = [{"text": reason.text, "hint": reason.hint} for reason in reasons]
         emit_json({"job": found, "reasons": said})
         return Exit.OK
-    console = out()
-    console.print(job_headline(found))
-    for reason in reasons:
-        console.print("  " + printable(reason.text))
-        if reason.hint:
-            console.print(tried(reason.hint, indent=2))
+    _show(found, reasons)
     return Exit.OK
+
+
+def _show(job: Job, reasons: list[Reason]) -> None:
+    from rich.padding import Padding
+
+    console = out()
+    console.print(job_headline(job))
+    for reason in reasons:
+        console.print(Padding(printable(reason.text), (0, 0, 0, 2), expand=False))
+        if reason.hint:
+            console.print(Padding(tried(reason.hint), (0, 0, 0, 2), expand=False))

@@ -1,0 +1,35 @@
+"""Durations, tags and budgets as people type them."""
+
+import pytest
+import rich_click as click
+
+from imgq_cli.params import Duration, FailureBudget, Tag
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("1.5d", 129_600)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "2 h", "h", "-5", "5x", "1h!"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Duration().convert(text, None, None)
+
+
+def test_a_tag_keeps_the_equals_signs_of_its_value() -> None:
+    assert Tag().convert("a=b=c", None, None) == ("a", "b=c")
+
+
+@pytest.mark.parametrize("text", ["0", "12", "5%", "0.5%", "100%"])
+def test_budgets(text: str) -> None:
+    assert FailureBudget().convert(text, None, None) == text
+
+
+@pytest.mark.parametrize("text", ["", "-1", "101%", "5.5", "x%", "%"])
+def test_what_is_no_budget(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        FailureBudget().convert(text, None, None)
