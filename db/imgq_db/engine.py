@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from imgq_db.settings import Settings
 
@@ -61,3 +63,10 @@ def make_engine(settings: Settings, *, role: str = "api") -> Engine:
 
 def _use_utf8(connection: DBAPIConnection, _record: object) -> None:
     connection.set_client_encoding("UTF8")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell a database that is away, full or slow from a statement that it will always refuse."""
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeout) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )

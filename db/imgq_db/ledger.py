@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, cast
 
+import psycopg2
 from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 
 class RowStatus(IntEnum):
@@ -57,9 +59,16 @@ def copy_rows(
         _line(job_id, first_image + offset, chunk_id, token, row) for offset, row in enumerate(rows)
     )
     buffer = io.StringIO("".join(lines))
+    statement = f"COPY prediction ({COLUMNS}) FROM STDIN"
     driver_cursor = cast(Any, connection.connection).cursor()
-    with driver_cursor as cursor:
-        cast(Cursor, cursor).copy_expert(f"COPY prediction ({COLUMNS}) FROM STDIN", buffer)
+    try:
+        with driver_cursor as cursor:
+            cast(Cursor, cursor).copy_expert(statement, buffer)
+    except psycopg2.Error as error:
+        # The driver is used directly here: give its errors the types that callers know.
+        raise DBAPIError.instance(
+            statement, None, error, psycopg2.Error, dialect=connection.dialect
+        ) from error
 
 
 def _line(job_id: int, image: int, chunk_id: int, token: int, row: LedgerRow) -> str:

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from imgq_db.cancelling import end_job
 from imgq_db.chunks import (
@@ -16,6 +15,7 @@ from imgq_db.chunks import (
 )
 from imgq_db.closing import close_job
 from imgq_db.counting import store_counters
+from imgq_db.engine import is_outage
 from imgq_db.errors import LeaseLost
 from imgq_db.jobs import JobError
 from imgq_db.ledger import LedgerRow
@@ -40,13 +40,13 @@ def classify_chunk(context: WorkerContext, lease: ChunkLease) -> bool:
         try:
             with keep_lease(context, lease) as keeper:
                 return _classify(context, lease, keeper)
-        except DBAPIError:
-            raise  # the database is gone: the lease expires, and somebody takes over
         except ModelUnloadable as error:
             _end(context, lease, model_unloadable(error.model, error.why))
         except RootUnavailable as error:
             _end(context, lease, _unreadable(context, lease, error))
         except Exception as error:
+            if is_outage(error):
+                raise  # the lease expires, and somebody takes over
             _log.exception("chunk_raised")
             errors = release_after_error(context.engine, lease)
             if errors is not None and errors >= MAX_ERRORS:

@@ -1,0 +1,366 @@
+"""Claiming, keeping, finishing and giving back chunks on a real Postgres."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from imgq_db import chunks
+from imgq_db.cancelling import cancel_job
+from imgq_db.chunks import (
+    ChunkLease,
+    claim_chunk,
+    expire_leases,
+    finish_chunk,
+    holds_lease,
+    let_go,
+    pending_chunks,
+    release_after_error,
+    release_chunk,
+    renew_lease,
+)
+from imgq_db.errors import LeaseLost
+from imgq_db.jobs import Job, Priority
+from imgq_db.ledger import LedgerRow, copy_rows
+from imgq_db.settings import Settings
+from imgq_db.sources import FILE_ROOT
+
+Jobs = Callable[..., Job]
+Claim = Callable[..., ChunkLease]
+Rows = Callable[[ChunkLease], list[LedgerRow]]
+Count = Callable[[str], int]
+Clock = Callable[[float], None]
+
+
+def chunk_row(engine: Engine, lease: ChunkLease) -> dict[str, object]:
+    columns = "state, token, owner, lease_until IS NOT NULL AS leased, attempts, errors, ok"
+    with engine.connect() as connection:
+        row = connection.execute(
+            text(f"SELECT {columns} FROM chunk WHERE id = :id"), {"id": lease.chunk_id}
+        ).one()
+    return dict(row._mapping)
+
+
+PENDING = {"state": "pending", "owner": None, "leased": False, "attempts": 1, "errors": 0, "ok": 0}
+
+
+def test_a_claim_brings_all_that_is_needed_to_classify(listed: Jobs, claim: Claim) -> None:
+    job = listed(2, 1)
+    owner = uuid4()
+    lease = claim(owner)
+    assert lease == ChunkLease(
+        chunk_id=lease.chunk_id,
+        job_id=job.id,
+        job_uid=job.uid,
+        owner=owner,
+        token=1,
+        first_image=0,
+        names=(b"000000.jpg", b"000001.jpg"),
+        source="file:///photos",
+        options=job.options,
+        model_version_id=job.model_version_id,
+        precision="exact",
+    )
+
+
+def test_claims_go_to_the_highest_priority_first(listed: Jobs, claim: Claim) -> None:
+    jobs = [listed(1, priority=priority) for priority in reversed(Priority)]
+    assert [claim().job_id for _ in jobs] == [job.id for job in reversed(jobs)]
+
+
+def test_claims_alternate_between_jobs_of_one_priority(listed: Jobs, claim: Claim) -> None:
+    one, other = listed(1, 1, 1), listed(1, 1, 1)
+    claims = [claim() for _ in range(6)]
+    assert [lease.job_id for lease in claims] == [one.id, other.id] * 3
+    assert [lease.first_image for lease in claims] == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_chunk_given_back_is_claimed_before_later_ones(
+    engine: Engine, listed: Jobs, claim: Claim
+) -> None:
+    listed(1, 1, 1)
+    first, _ = claim(), claim()
+    release_chunk(engine, first)
+    assert claim().first_image == 0
+
+
+@pytest.mark.parametrize(("waited_seconds", "old_wins"), [(1190, False), (1205, True)])
+def test_a_job_that_waited_moves_up(
+    waited_seconds: float, old_wins: bool, listed: Jobs, claim: Claim, move_clock: Clock
+) -> None:
+    old = listed(1, priority=Priority.LOW)
+    move_clock(waited_seconds)
+    new = listed(1, priority=Priority.HIGH)
+    assert claim().job_id == (old.id if old_wins else new.id)
+
+
+def test_a_worker_claims_only_sources_that_it_can_read(
+    engine: Engine, listed: Jobs, claim: Claim
+) -> None:
+    listed(1)
+    for roots in ([], ["photos"]):
+        assert claim_chunk(engine, owner=uuid4(), roots=roots, lease_seconds=30) is None
+    assert claim().token == 1
+
+
+def test_nothing_of_a_job_that_is_being_cancelled_is_claimed(
+    engine: Engine, listed: Jobs, claim: Claim
+) -> None:
+    job = listed(1, 1)
+    claim()
+    cancel_job(engine, job.uid)
+    assert claim_chunk(engine, owner=uuid4(), roots=[FILE_ROOT], lease_seconds=30) is None
+
+
+def test_claimers_at_once_never_get_the_same_chunk(engine: Engine, listed: Jobs) -> None:
+    listed(*[1] * 40), listed(*[1] * 40)
+
+    def claim_all(_: int) -> list[int]:
+        taken = []
+        while lease := claim_chunk(engine, owner=uuid4(), roots=[FILE_ROOT], lease_seconds=30):
+            taken.append(lease.chunk_id)
+        return taken
+
+    with ThreadPoolExecutor(8) as pool:
+        claimed = Counter(chunk for taken in pool.map(claim_all, range(8)) for chunk in taken)
+    assert len(claimed) == 80
+    assert set(claimed.values()) == {1}
+
+
+@pytest.mark.parametrize("disabled", ["hashjoin", "nestloop", "indexscan"])
+def test_one_claim_takes_one_chunk_whatever_the_query_plan(
+    disabled: str, engine: Engine, listed: Jobs, claim: Claim, count: Count
+) -> None:
+    listed(*[1] * 20)
+    with engine.connect() as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar_one()
+    for switch in (disabled, "bitmapscan", "mergejoin"):
+        with engine.begin() as connection:
+            connection.execute(text(f'ALTER DATABASE "{name}" SET enable_{switch} = off'))
+    engine.dispose()
+    claim()
+    with engine.begin() as connection:
+        connection.execute(text(f'ALTER DATABASE "{name}" RESET ALL'))
+    engine.dispose()
+    assert count("chunk WHERE state = 'leased'") == 1
+
+
+def test_an_expired_lease_frees_the_chunk_for_the_next_claim(
+    engine: Engine, listed: Jobs, claim: Claim, move_clock: Clock
+) -> None:
+    listed(1)
+    lease = claim()
+    move_clock(29)
+    assert (expire_leases(engine), holds_lease(engine, lease)) == (0, True)
+    move_clock(2)
+    assert (expire_leases(engine), holds_lease(engine, lease)) == (1, False)
+    assert chunk_row(engine, lease) == {**PENDING, "token": 1}
+    assert claim().token == 2
+
+
+def test_a_renewed_lease_does_not_expire(
+    engine: Engine, listed: Jobs, claim: Claim, move_clock: Clock
+) -> None:
+    listed(1)
+    lease = claim()
+    for _ in range(3):
+        move_clock(20)
+        assert renew_lease(engine, lease, lease_seconds=30)
+    assert expire_leases(engine) == 0
+
+
+def test_a_late_finish_under_a_lease_that_nobody_took_counts(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows, move_clock: Clock, count: Count
+) -> None:
+    listed(3)
+    lease = claim()
+    move_clock(1000)
+    finish_chunk(engine, lease, rows(lease))
+    assert (expire_leases(engine), count("prediction")) == (0, 3)
+
+
+@pytest.mark.parametrize("taken_again", [False, True])
+def test_a_zombies_late_finish_changes_nothing(
+    taken_again: bool,
+    engine: Engine,
+    listed: Jobs,
+    claim: Claim,
+    rows: Rows,
+    move_clock: Clock,
+    count: Count,
+) -> None:
+    listed(3)
+    zombie = claim()
+    move_clock(31)
+    expire_leases(engine)
+    heir = claim() if taken_again else zombie
+    before = chunk_row(engine, zombie)
+    with pytest.raises(LeaseLost):
+        finish_chunk(engine, zombie, rows(zombie))
+    assert not renew_lease(engine, zombie, lease_seconds=30)
+    assert not release_chunk(engine, zombie)
+    assert release_after_error(engine, zombie) is None
+    assert not let_go(engine, zombie)
+    assert (chunk_row(engine, zombie), count("prediction")) == (before, 0)
+    if taken_again:
+        finish_chunk(engine, heir, rows(heir))
+        assert count("prediction WHERE token = 2") == 3
+
+
+def test_a_chunk_given_back_is_as_new(engine: Engine, listed: Jobs, claim: Claim) -> None:
+    listed(1)
+    lease = claim()
+    assert release_chunk(engine, lease)
+    assert chunk_row(engine, lease) == {**PENDING, "token": 1}
+    assert not release_chunk(engine, lease)
+
+
+def test_errors_of_a_chunk_are_counted(engine: Engine, listed: Jobs, claim: Claim) -> None:
+    listed(1)
+    assert [release_after_error(engine, claim()) for _ in range(3)] == [1, 2, 3]
+
+
+def test_only_the_owner_of_a_cancelled_chunk_can_let_it_go(
+    engine: Engine, listed: Jobs, claim: Claim
+) -> None:
+    job = listed(1)
+    lease = claim()
+    assert not let_go(engine, lease)
+    cancel_job(engine, job.uid)
+    assert not let_go(engine, replace(lease, owner=uuid4()))
+    assert let_go(engine, lease)
+    assert not let_go(engine, lease)
+
+
+def test_a_finished_chunk_holds_its_counters_and_nobody(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows
+) -> None:
+    listed(3)
+    lease = claim()
+    finish_chunk(engine, lease, rows(lease))
+    assert chunk_row(engine, lease) == {**PENDING, "state": "done", "token": 1, "ok": 3}
+
+
+def test_finishing_twice_writes_once(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows, count: Count
+) -> None:
+    listed(3)
+    lease = claim()
+    finish_chunk(engine, lease, rows(lease))
+    with pytest.raises(LeaseLost):
+        finish_chunk(engine, lease, rows(lease))
+    assert count("prediction") == 3
+
+
+def test_a_chunk_is_finished_by_one_of_many_at_once(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows, count: Count
+) -> None:
+    listed(3)
+    lease = claim()
+
+    def finish(_: int) -> bool:
+        try:
+            finish_chunk(engine, lease, rows(lease))
+        except LeaseLost:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(finish, range(8))) == [False] * 7 + [True]
+    assert count("prediction") == 3
+
+
+@pytest.mark.parametrize("missing", [1, -1])
+def test_a_row_too_few_or_too_many_is_never_written(
+    missing: int, engine: Engine, listed: Jobs, claim: Claim, rows: Rows, count: Count
+) -> None:
+    listed(3)
+    lease = claim()
+    with pytest.raises(ValueError, match="rows for 3 images"):
+        finish_chunk(engine, lease, (rows(lease) * 2)[: 3 - missing])
+    assert (count("prediction"), holds_lease(engine, lease)) == (0, True)
+
+
+def test_a_connection_lost_after_the_commit_is_a_finished_chunk(
+    engine: Engine,
+    listed: Jobs,
+    claim: Claim,
+    rows: Rows,
+    count: Count,
+    broken_commit: Callable[[bool], None],
+) -> None:
+    listed(3)
+    lease = claim()
+    broken_commit(True)
+    finish_chunk(engine, lease, rows(lease))
+    assert (count("prediction"), count("chunk WHERE state = 'done'")) == (3, 1)
+
+
+def test_a_connection_lost_before_the_commit_leaves_the_chunk_leased(
+    engine: Engine,
+    listed: Jobs,
+    claim: Claim,
+    rows: Rows,
+    count: Count,
+    broken_commit: Callable[[bool], None],
+) -> None:
+    listed(3)
+    lease = claim()
+    broken_commit(False)
+    with pytest.raises(OperationalError):
+        finish_chunk(engine, lease, rows(lease))
+    assert (count("prediction"), holds_lease(engine, lease)) == (0, True)
+    finish_chunk(engine, lease, rows(lease))
+    assert count("prediction") == 3
+
+
+def test_a_backend_killed_before_the_copy_leaves_the_chunk_leased(
+    engine: Engine,
+    settings: Settings,
+    listed: Jobs,
+    claim: Claim,
+    rows: Rows,
+    count: Count,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listed(3)
+    lease = claim()
+
+    def kill_then_copy(connection: object, **values: object) -> None:
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()  # type: ignore[attr-defined]
+        with engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        copy_rows(connection, **values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(chunks, "copy_rows", kill_then_copy)
+    with pytest.raises(DBAPIError):
+        finish_chunk(engine, lease, rows(lease))
+    assert (count("prediction"), holds_lease(engine, lease)) == (0, True)
+
+
+def test_a_row_that_is_there_already_is_an_error_that_surfaces(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows, count: Count
+) -> None:
+    job = listed(3)
+    lease = claim()
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO prediction (job_id, image, chunk_id, token, status, cached, path)"
+                " VALUES (:job, 1, :chunk, 0, 0, false, 'x')"
+            ),
+            {"job": job.id, "chunk": lease.chunk_id},
+        )
+    with pytest.raises(IntegrityError, match="pk_prediction"):
+        finish_chunk(engine, lease, rows(lease))
+    assert (count("prediction"), holds_lease(engine, lease)) == (1, True)
+
+
+def test_waiting_chunks_are_counted_only_as_far_as_asked(engine: Engine, listed: Jobs) -> None:
+    listed(1, 1, 1)
+    assert [pending_chunks(engine, at_most=n) for n in (2, 3, 9)] == [2, 3, 3]
