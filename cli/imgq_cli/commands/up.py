@@ -60,7 +60,10 @@ def _foreground(invocation: Invocation, options: UpOptions) -> int:
     from imgq_cli.stack.stop_signals import stop_signals
 
     def on_ready(running: Services) -> None:
-        _show(invocation, running.state.state, running.home, detached=False)
+        try:
+            _show(invocation, running.state.state, running.home, detached=False)
+        except OSError as error:  # nobody reads: no reason to stop what runs
+            _say(f"The summary could not be shown: {error.strerror}")
 
     with stop_signals() as signals:
         run_stack(options, signals, _say, on_ready=on_ready)

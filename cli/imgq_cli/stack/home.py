@@ -1,8 +1,7 @@
-"""The stack's home: its directories, its secret and its locks."""
+"""The stack's home: its directories, its files and its secret."""
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import tempfile
@@ -129,20 +128,3 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     half.replace(path)
-
-
-@contextlib.contextmanager
-def held(path: Path) -> Iterator[int | None]:
-    """Yield a locked file descriptor, or None when somebody else holds the lock."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        yield None
-        return
-    try:
-        yield descriptor
-    finally:
-        # No unlock: children that inherited the descriptor keep the lock while they live.
-        os.close(descriptor)

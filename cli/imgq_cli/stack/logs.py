@@ -1,5 +1,6 @@
 """Log files of the children: reading the end, and keeping them small."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -40,10 +41,15 @@ def rotate(log: Path, *, max_bytes: int = MAX_LOG_BYTES, keep: int = KEPT_LOGS) 
         if older.exists():
             older.replace(log.with_name(f"{log.name}.{number + 1}"))
     first = log.with_name(f"{log.name}.1")
-    with log.open("rb") as source, open(first, "wb", opener=_private) as copy:
-        shutil.copyfileobj(source, copy)
-        shutil.copyfileobj(source, copy)  # what was written during the first pass
-        os.truncate(log, 0)
+    try:
+        with log.open("rb") as source, open(first, "wb", opener=_private) as copy:
+            shutil.copyfileobj(source, copy)
+            shutil.copyfileobj(source, copy)  # what was written during the first pass
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        first.unlink()  # a full disk needs the room more than the old lines
+    os.truncate(log, 0)
     return True
 
 

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from imgq_cli.stack.errors import AlreadyUp, OrphansRemain
-from imgq_cli.stack.home import Home, held
+from imgq_cli.stack.home import Home
+from imgq_cli.stack.locks import held, taken
 from imgq_cli.stack.processes import (
     ProcessRecord,
     live_process,
@@ -17,9 +18,9 @@ from imgq_cli.stack.processes import (
     stop_processes,
 )
 from imgq_cli.stack.state import State, read_state
-from imgq_cli.stack.waiting import wait_until
 
 RELEASE_SECONDS = 30.0
+LOOK_SECONDS = 0.3
 GRACE_SECONDS = 10.0
 SERVERS = ("postgres", "valkey")
 
@@ -27,7 +28,8 @@ SERVERS = ("postgres", "valkey")
 @contextlib.contextmanager
 def sole_holder(home: Home) -> Iterator[State | None]:
     """Hold the home; yield the state that an earlier holder left. Raises AlreadyUp."""
-    with held(home.lock) as lock_fd:
+    # Those who only look hold the lock for a moment.
+    with taken(home.lock, timeout_seconds=LOOK_SECONDS) as lock_fd:
         if lock_fd is None:
             state, owner = read_state(home.state), lock_owner(home.lock)
             raise AlreadyUp(home.folder, state.url if state else None, owner.pid if owner else None)
@@ -43,17 +45,10 @@ def servers_lock(home: Home, previous: State | None) -> Iterator[int]:
     Raises OrphansRemain.
     """
     stop_orphans(previous.processes if previous else ())
-    with contextlib.ExitStack() as stack:
-        taken: list[int] = []
-
-        def take() -> bool:
-            lock_fd = stack.enter_context(held(home.servers_lock))
-            taken.extend([] if lock_fd is None else [lock_fd])
-            return bool(taken)
-
-        if not wait_until(take, timeout_seconds=RELEASE_SECONDS, pause_seconds=0.05):
+    with taken(home.servers_lock, timeout_seconds=RELEASE_SECONDS) as lock_fd:
+        if lock_fd is None:
             raise OrphansRemain(home.folder)
-        yield taken[0]
+        yield lock_fd
 
 
 def stop_orphans(records: Iterable[ProcessRecord]) -> tuple[ProcessRecord, ...]:
@@ -68,7 +63,10 @@ def stop_orphans(records: Iterable[ProcessRecord]) -> tuple[ProcessRecord, ...]:
 
 
 def lock_owner(lock: Path) -> ProcessRecord | None:
-    """Return the live process that holds the home; None when it is free."""
+    """Return the live process that holds the home; None when it is free or cannot be told."""
+    with held(lock) as free:
+        if free is not None:
+            return None
     try:
         record = ProcessRecord(**json.loads(lock.read_text()))
     except (FileNotFoundError, ValueError, TypeError):

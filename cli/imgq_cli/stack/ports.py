@@ -1,12 +1,15 @@
 """TCP ports on the loopback address: free ones, and keeping one for the API."""
 
 import errno
+import os
 import socket
-import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from imgq_cli.stack.errors import PortTaken
+from imgq_cli.stack.locks import held
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -22,34 +25,29 @@ def free_port() -> int:
 
 @contextmanager
 def kept_port(asked: int | None) -> Iterator[int]:
-    """Yield the API's port and keep other stacks off it: the one asked for, or a free one.
+    """Yield the API's port, the one asked for or a free one. Raises PortTaken.
 
-    The API's server shares its port with whoever binds it in the same way, so that two stacks
-    that start at once would answer each other's requests. Raises PortTaken.
+    Our other stacks are kept off it from now on, though the API listens only seconds later.
     """
-    with socket.socket() as socket_kept:
-        if asked is not None:
-            if not _keep(socket_kept, asked):
-                raise PortTaken(asked)
-        elif not _keep(socket_kept, DEFAULT_PORT):
-            _keep(socket_kept, 0)
-        port: int = socket_kept.getsockname()[1]
-        if sys.platform != "linux":
-            # Elsewhere a socket that does not listen could still be handed connections.
-            socket_kept.close()
-        yield port
+    port = DEFAULT_PORT if asked is None else asked
+    # A lock, for the API itself makes sure that it can have the port alone.
+    with held(Path(tempfile.gettempdir(), f"imgq-{os.getuid()}-port-{port}.lock")) as lock_fd:
+        if lock_fd is not None and _is_free(port):
+            yield port
+        elif asked is None:
+            yield free_port()
+        else:
+            raise PortTaken(asked)
 
 
-def _keep(candidate: socket.socket, port: int) -> bool:
-    """Bind for ourselves alone, then let the API bind the same port; False if it is in use."""
-    # As servers do: a port whose last connections are still closing down counts as free.
-    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        candidate.bind((LOOPBACK, port))
-    except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            return False
-        raise
-    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do: a port whose last connections are still closing down counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
     return True

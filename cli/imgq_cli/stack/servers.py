@@ -88,7 +88,8 @@ class Server:
 
     def restart(self) -> None:
         """Start the dead server again on its port. Raises ServerNotStarted, OSError."""
-        self.launch()
+        if self.exit_code() is not None:
+            self.launch()
         self.await_ready(timeout_seconds=START_SECONDS)
 
     def stop(self) -> None:

@@ -45,7 +45,7 @@ def services(
     Call it from the main thread: on Linux the servers end with the thread that started them.
     Raises StackError.
     """
-    account = server_account()
+    account = None if database_url and redis_url else server_account()
     with contextlib.ExitStack() as stack:
         place = make_home(home, account)
         with explained(place.folder):

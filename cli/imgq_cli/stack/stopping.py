@@ -4,12 +4,12 @@ import signal
 from enum import StrEnum
 from pathlib import Path
 
-from imgq_cli.stack.errors import AlreadyUp, StackNotStopped
+from imgq_cli.stack.errors import StackNotStopped
 from imgq_cli.stack.events import Say
 from imgq_cli.stack.home import Home, explained
 from imgq_cli.stack.orphans import lock_owner, servers_lock, sole_holder, stop_orphans
 from imgq_cli.stack.processes import ProcessRecord, live_process
-from imgq_cli.stack.state import State, read_state, running_state
+from imgq_cli.stack.state import read_state
 from imgq_cli.stack.waiting import wait_until
 
 #: Workers may take 30 s to give their work back, Postgres 15 s to write its own.
@@ -26,30 +26,19 @@ class Stopped(StrEnum):
 
 
 def stop_stack(folder: Path, say: Say) -> Stopped:
-    """Stop what runs on a home, whoever started it. Raises StackNotStopped, HomeUnusable."""
+    """Stop what runs on a home, whoever started it.
+
+    Raises StackNotStopped, HomeUnusable, and AlreadyUp when its owner cannot be told.
+    """
     home = Home(folder.resolve(), folder.resolve())
     if not home.lock.exists():
         return Stopped.NOTHING
-    owner = supervisor_of(home)
-    if owner:
-        _stop_supervisor(owner, say)
-        return Stopped.STACK
     with explained(home.folder):
-        try:
+        owner = lock_owner(home.lock)
+        if owner is None:
             return _clear_up(home)
-        except AlreadyUp:
-            # It took the home just now, or its records are unreadable.
-            owner = supervisor_of(home)
-            if owner is None:
-                raise
-            _stop_supervisor(owner, say)
-            return Stopped.STACK
-
-
-def supervisor_of(home: Home) -> ProcessRecord | None:
-    """Return the live process that runs the stack of this home."""
-    state: State | None = running_state(home.state)
-    return state.supervisor if state else lock_owner(home.lock)
+    _stop_supervisor(owner, say)
+    return Stopped.STACK
 
 
 def _stop_supervisor(owner: ProcessRecord, say: Say) -> None:
