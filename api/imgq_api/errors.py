@@ -4,7 +4,7 @@ ImgqError
 ├── RequestInvalid, BodyMalformed, MediaTypeUnsupported (the request itself)
 ├── KeyMissing, ScopeMissing, ForeignPage (who asks)
 ├── ParquetMissing (what this installation lacks)
-└── KeylessOffLoopback (at start)
+└── KeylessOffLoopback, AddressUnusable (at start)
 """
 
 from dataclasses import dataclass
@@ -101,4 +101,15 @@ class KeylessOffLoopback(ImgqError):
         super().__init__(
             f"The server was told to run without keys and to listen on {host}.",
             "Use --host 127.0.0.1, or leave --insecure out.",
+        )
+
+
+class AddressUnusable(ImgqError):
+    slug = "address-unusable"
+    title = "The server cannot listen there"
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(
+            f"The server cannot listen on {host}, port {port}: {why}.",
+            "Choose another with --port, or stop what listens there.",
         )

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from imgq_db.jobs import JobState
 from imgq_db.workers import list_workers
@@ -44,7 +45,7 @@ class HttpMetrics:
 
 
 class QueueMetrics(Collector):
-    """Jobs, images and workers, read at each scrape. A dead database leaves them out."""
+    """Jobs, images and workers, read at each scrape. While the database is away, only that."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -55,6 +56,15 @@ class QueueMetrics(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Read the totals: one statement over the job rows, one over the workers'."""
+        up = GaugeMetricFamily("imgq_database_up", "1 while the database answers.")
+        try:
+            found = list(self._totals())
+        except SQLAlchemyError:
+            found = []
+        up.add_metric([], 1 if found else 0)
+        yield from (up, *found)
+
+    def _totals(self) -> Iterable[GaugeMetricFamily]:
         jobs = GaugeMetricFamily("imgq_jobs", "Jobs by state.", labels=["state"])
         images = GaugeMetricFamily("imgq_images", "Images of all jobs.", labels=["status"])
         with self._engine.connect() as connection:

@@ -1,6 +1,7 @@
 """Validation and documentation of every operation: SpecTree with imgq's errors and names."""
 
 import functools
+import json
 import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -134,6 +135,7 @@ spec = SpecTree(
     version=version("imgq"),
     description="Distributed batch image classification that tells the truth about every file.",
     path="_spectree",
+    mode="strict",
     security_schemes=[
         SecurityScheme(
             name="key",
@@ -161,7 +163,8 @@ def sends(*names: str) -> Callable[[View], View]:
 def document(app: Flask) -> dict[str, Any]:
     """Return the OpenAPI document of the app."""
     with app.app_context():
-        found: dict[str, Any] = spec._generate_spec()
+        # A copy: SpecTree keeps its own, and can make it only once.
+        found: dict[str, Any] = json.loads(json.dumps(spec.spec))
     for path, operations in found["paths"].items():
         for method, operation in operations.items():
             operation["parameters"] += _header_parameters(app, path, method)

@@ -21,7 +21,7 @@ from imgq_db.errors import ImgqError
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_SECONDS = 5
+RETRY_SECONDS = 2
 
 # The first class of an error's ancestry that is named here decides.
 STATUSES: Mapping[type[ImgqError], int] = {

@@ -17,6 +17,7 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from imgq_api.app import WAITING_SEATS, check_exposure, create_app
+from imgq_api.errors import AddressUnusable
 from imgq_api.services import services
 from imgq_db.logs import configure_logs
 from imgq_db.settings import Settings
@@ -31,13 +32,17 @@ log = structlog.get_logger()
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises KeylessOffLoopback before anything listens."""
+    """Serve until SIGTERM or SIGINT.
+
+    Raises KeylessOffLoopback, AddressUnusable before anything listens.
+    """
     configure_logs(settings, process="api")
     check_exposure(settings)
+    address = free_address(settings.host, settings.port)
     log.info("api serves", url=f"http://{settings.host}:{settings.port}", pid=os.getpid())
     server = Server(
         "imgq_api",
-        address=settings.host,
+        address=address,
         port=settings.port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
@@ -48,6 +53,26 @@ def serve(settings: Settings) -> None:
         log_level=LogLevels.error,
     )
     server.serve(target_loader=partial(load_app, settings), wrap_loader=False)
+
+
+def free_address(host: str, port: int) -> str:
+    """Return the host's IP address if nobody listens there. Raises AddressUnusable.
+
+    Granian itself would share a port with a server that runs already (SO_REUSEPORT).
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.create_server((host, port), family=family):
+            return str(address[0])
+    except OSError as error:
+        raise AddressUnusable(host, port, _why(error)) from error
+
+
+def _why(error: OSError) -> str:
+    # A failed look-up of the host's name has a code of its own, and its text in strerror.
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def load_app(settings: Settings) -> Flask:
