@@ -23,8 +23,9 @@ from imgq_cli.target import Target, find_target
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 #: A server asks for patience with Retry-After; this much of it is given.
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 5
 IN_FLIGHT_TRIES = 9
+PROBE_PATH = "/readyz"
 
 Params = Mapping[str, Any] | None
 
@@ -43,6 +44,7 @@ def make_retry() -> Retry:
     return Retry(
         total=3,
         read=1,
+        status=2,
         backoff_factor=0.2,
         status_forcelist=(429, 502, 503, 504),
         allowed_methods=frozenset({"GET", "POST"}),
@@ -74,6 +76,8 @@ class Client:
             self._session.trust_env = False
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter or HTTPAdapter(max_retries=make_retry()))
+        # A probe wants to know how things are now: its 503 is an answer.
+        self._session.mount(target.url + PROBE_PATH, adapter or HTTPAdapter())
 
     def get(self, path: str, params: Params = None) -> Any:
         """Return the body of a GET."""
@@ -104,9 +108,9 @@ class Client:
         reply = self._send("GET", path, headers=headers, answer_seconds=wait_seconds + 15)
         return None if reply.status == 304 else reply
 
-    def probe(self, path: str) -> Reply:
-        """Return the answer of a health endpoint, whatever its status."""
-        with self._answer("GET", path, headers={"Accept": "application/json"}) as response:
+    def probe(self) -> Reply:
+        """Return what the server says about its own health, whatever the status."""
+        with self._answer("GET", PROBE_PATH) as response:
             return Reply(response.status_code, _json(response), response.headers)
 
     @contextmanager

@@ -25,10 +25,10 @@ def check_output(path: Path, *, format: str | None = None) -> None:
 
     format: the format, where the extension does not tell it.
     """
-    if format is None:
-        format_of(path)
     if path.is_dir():
         raise UsageFault(f"{path} is a folder, not a file.")
+    if format is None:
+        format_of(path)
     if not path.parent.is_dir():
         raise UsageFault(
             f"The folder of {path} does not exist.", hint=f"mkdir -p {path.parent.absolute()}"

@@ -7,7 +7,6 @@ import os
 import shutil
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote
 
 from imgq_cli.shapes import Result
 
@@ -67,13 +66,17 @@ def group_of(row: Result) -> str | None:
 
 
 def folder_name(label: str) -> str:
-    """Return a label as a folder's name that leads nowhere else and is no special folder."""
-    name = quote(label, safe=" !#$&'()+,;=@[]^`{}~" + _wide(label))
-    return f"%{ord(name[0]):02X}{name[1:]}" if name[:1] in (".", "_", "-") else name or "%00"
+    """Return a label as a folder's name: none leads elsewhere, is special, or is another's."""
+    name = "".join(map(_safe, label))
+    return _percent(name[0]) + name[1:] if name[:1] in (".", "_", "-") else name or "%"
 
 
-def _wide(label: str) -> str:
-    return "".join(char for char in label if ord(char) > 127 and char.isprintable())
+def _safe(char: str) -> str:
+    return char if char.isprintable() and char not in "/\\%" else _percent(char)
+
+
+def _percent(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
 def relative_path(text: str) -> Path | None:

@@ -98,7 +98,9 @@ def show_error(error: CliError, *, as_json: bool, verbose: bool) -> None:
     from rich.text import Text
 
     console = err()
-    console.print(Text.assemble(("Error: ", f"bold {BAD}"), printable_lines(error.message)))
+    said = Text.assemble(("Error: ", f"bold {BAD}"), printable_lines(error.message))
+    # Left to the terminal to wrap: a path that is copied from it must stay whole.
+    console.print(said, soft_wrap=True)
     if error.hint:
         console.print(tried(error.hint), soft_wrap=True)
     if verbose and error.problem and error.problem.get("request_id"):

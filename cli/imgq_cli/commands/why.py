@@ -22,7 +22,7 @@ def command(invocation: Invocation, /, job: str) -> int:
     """Tell in words why a job waits or failed, and what happens now."""
     client = connect(invocation)
     found = get_job(client, resolve_job(client, job))
-    ready = client.probe("/readyz").body
+    ready = client.probe().body
     around = Surroundings(
         workers=list_workers(client),
         queue_answers=not isinstance(ready, dict) or ready.get("redis", True),

@@ -67,9 +67,11 @@ def test_a_folder_below_a_file_is_not_found(tmp_path: Path) -> None:
         check_folder(tmp_path / "a.jpg" / "deep")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0)
+def test_a_folder_that_may_not_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # root may read everything, so the question itself is answered here
+    monkeypatch.setattr(os, "access", lambda *_: False)
 
     with pytest.raises(UsageFault, match="Permission denied"):
         check_folder(tmp_path)

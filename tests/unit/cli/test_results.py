@@ -1,0 +1,183 @@
+"""`imgq results` and the files that it and --output write."""
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from click.testing import Result
+
+from imgq_cli.exits import Exit
+from imgq_cli.exports import unbroken
+from imgq_cli.fakes import Answer, FakeServer
+
+Imgq = Callable[..., Result]
+MakeResult = Callable[..., dict[str, Any]]
+UID = "01997c5e-0000-7000-8000-00000abcdef1"
+RESULTS = f"/v1/jobs/{UID}/results"
+CSV = b"path,status,label\r\na.jpg,ok,daisy\r\n"
+BROKEN = {
+    "csv": CSV + b"#export-broken: the server failed,,\r\n",
+    "jsonl": b'{"path":"a"}\n{"type":"urn:imgq:problem:export-broken","detail":"no"}\n',
+    "parquet": b"PAR1 and no footer",
+}
+
+
+def test_a_terminal_gets_a_table_with_safe_names(
+    server: FakeServer, imgq: Imgq, make_result: MakeResult
+) -> None:
+    failed: dict[str, Any] = {
+        "status": "failed",
+        "confidence": None,
+        "top_k": [],
+        "error": {"code": "corrupt"},
+    }
+    rows = [
+        make_result("a\n\x1b[31m.jpg", "[bold]daisy[/]"),
+        make_result("b.jpg", None),
+        make_result("c.jpg", None, **failed),
+    ]
+    server.on("GET", RESULTS, Answer({"items": rows, "next_cursor": None}))
+
+    lines = imgq("results", UID, "--format", "table").stdout.splitlines()
+
+    assert [line.split() for line in lines[1:]] == [
+        [r"a\n\x1b[31m.jpg", "[bold]daisy[/]", "90.0", "%"],
+        ["b.jpg", "unsure", "(tulip?)", "90.0", "%"],
+        ["c.jpg", "failed:", "corrupt"],
+    ]
+
+
+def test_filters_and_order_reach_the_server(server: FakeServer, imgq: Imgq) -> None:
+    server.on("GET", RESULTS, Answer({"items": [], "next_cursor": None}))
+    flags = "--format table --label x --status ok --min-confidence 0.5 --max-confidence 0.9"
+
+    imgq("results", UID, *flags.split(), "--sort", "-confidence", "-n", "3")
+
+    assert server.requests[0].query == {
+        "label": ["x"],
+        "status": ["ok"],
+        "min_confidence": ["0.5"],
+        "max_confidence": ["0.9"],
+        "sort": ["-confidence"],
+        "limit": ["3"],
+    }
+
+
+def test_a_pipe_gets_csv_as_the_server_wrote_it(server: FakeServer, imgq: Imgq) -> None:
+    server.on("GET", f"{RESULTS}.csv", Answer(CSV))
+
+    assert imgq("results", UID).stdout_bytes == CSV
+
+
+def test_json_is_the_page_of_the_rest_api(
+    server: FakeServer, imgq: Imgq, make_result: MakeResult
+) -> None:
+    page = {"items": [make_result()], "next_cursor": "c"}
+    server.on("GET", RESULTS, Answer(page))
+
+    assert json.loads(imgq("results", UID, "--json").stdout) == page
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.JSONL", "out.parquet"])
+def test_a_file_gets_the_format_of_its_extension(
+    server: FakeServer, imgq: Imgq, tmp_path: Path, name: str
+) -> None:
+    extension = name.partition(".")[2].lower()
+    body = b"PAR1PAR1" if extension == "parquet" else CSV
+    server.on("GET", f"{RESULTS}.{extension}", Answer(body))
+
+    assert imgq("results", UID, "-o", tmp_path / name).exit_code == Exit.OK
+    assert (tmp_path / name).read_bytes() == body
+
+
+def test_the_format_may_be_named_where_the_extension_does_not_tell(
+    server: FakeServer, imgq: Imgq, tmp_path: Path
+) -> None:
+    server.on("GET", f"{RESULTS}.jsonl", Answer(b"{}\n"))
+
+    imgq("results", UID, "-o", tmp_path / "out.txt", "--format", "jsonl")
+
+    assert (tmp_path / "out.txt").read_bytes() == b"{}\n"
+
+
+@pytest.mark.parametrize("form", list(BROKEN))
+def test_a_broken_export_leaves_the_old_file_and_no_half_one(
+    server: FakeServer, imgq: Imgq, tmp_path: Path, form: str
+) -> None:
+    server.on("GET", f"{RESULTS}.{form}", Answer(BROKEN[form]))
+    file = tmp_path / "results" / f"out.{form}"
+    file.parent.mkdir()
+    file.write_text("old")
+
+    result = imgq("results", UID, "-o", file)
+
+    assert result.exit_code == Exit.UNEXPECTED
+    assert "incomplete" in result.stderr
+    assert [(path.name, path.read_text()) for path in file.parent.iterdir()] == [(file.name, "old")]
+
+
+def test_a_connection_that_breaks_leaves_no_file(
+    server: FakeServer, imgq: Imgq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(*_: object) -> Any:
+        yield b"path,"
+        raise requests.exceptions.ChunkedEncodingError("broken")
+
+    server.on("GET", f"{RESULTS}.csv", Answer(b""))
+    monkeypatch.setattr(requests.Response, "iter_content", half)
+
+    result = imgq("results", UID, "-o", tmp_path / "out.csv")
+
+    assert result.exit_code == Exit.UNREACHABLE
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_full_disk_is_told_and_leaves_no_file(
+    server: FakeServer, imgq: Imgq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    server.on("GET", f"{RESULTS}.csv", Answer(CSV))
+    monkeypatch.setattr("os.fsync", full)
+
+    result = imgq("results", UID, "-o", tmp_path / "out.csv")
+
+    assert result.exit_code == Exit.UNEXPECTED
+    assert "the disk is full. The results are safe on the server." in result.stderr
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "x.txt"], "is not known"),
+        (["-o", "none/x.csv"], "does not exist"),
+        (["-o", "."], "is a folder"),
+        (["-o", "x.csv", "--format", "table"], "not a table"),
+        (["--sort", "path"], "is for the table"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_asking(
+    server: FakeServer, imgq: Imgq, arguments: list[str], words: str
+) -> None:
+    result = imgq("results", UID, *arguments)
+
+    assert (result.exit_code, server.requests) == (Exit.USAGE, [])
+    assert words in result.stderr
+
+
+def test_parquet_is_not_poured_into_a_terminal(server: FakeServer, imgq: Imgq) -> None:
+    result = imgq("results", UID, "--format", "parquet", terminal=True)
+
+    assert (result.exit_code, server.requests) == (Exit.USAGE, [])
+
+
+def test_a_mark_that_is_a_files_name_is_not_taken_for_a_break() -> None:
+    pieces = [b"path,status\r\n", b"x#export-broken,ok\r\n"]
+
+    assert list(unbroken(iter(pieces), "csv")) == pieces

@@ -1,0 +1,143 @@
+"""`imgq sort`: pictures into folders, nothing overwritten, nothing lost."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgq_cli.exits import Exit
+from imgq_cli.fakes import Answer, FakeServer
+from imgq_cli.sorting import folder_name, relative_path
+
+Imgq = Callable[..., Result]
+Make = Callable[..., dict[str, Any]]
+UID = "01997c5e-0000-7000-8000-00000abcdef1"
+FAILED = {"status": "failed", "error": {"code": "corrupt", "detail": None}}
+
+
+@pytest.fixture
+def source(tmp_path: Path, server: FakeServer, make_job: Make, make_result: Make) -> Path:
+    """Four pictures that a job has seen: a label, unsure, failed, skipped."""
+    folder = tmp_path / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("deep/a.jpg", "b.jpg", "c.jpg", "d.txt", "caf%.jpg"):
+        (folder / name).write_text(name)
+    (folder / "caf%.jpg").rename(folder / os.fsdecode(b"caf\xff.jpg"))
+    rows = [
+        make_result("deep/a.jpg", "daisy"),
+        make_result("b.jpg", None),
+        make_result("c.jpg", None, **FAILED),
+        make_result("d.txt", None, **(FAILED | {"status": "skipped"})),
+        make_result("caf%FF.jpg", "cup/mug"),
+        make_result("gone.jpg", "daisy"),
+        make_result("../outside.jpg", "daisy"),
+    ]
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    job = make_job("succeeded", source={"uri": f"file://{folder}"})
+    server.on("GET", f"/v1/jobs/{UID}", Answer(job))
+    server.on("GET", f"/v1/jobs/{UID}/results.jsonl", Answer(lines))
+    return folder
+
+
+SORTED = {
+    b"daisy/deep/a.jpg": "deep/a.jpg",
+    b"_unsure/b.jpg": "b.jpg",
+    b"_failed/c.jpg": "c.jpg",
+    b"cup%2Fmug/caf\xff.jpg": "caf%.jpg",
+}
+
+
+def contents(folder: Path) -> dict[bytes, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {os.fsencode(path.relative_to(folder)): path.read_text() for path in files}
+
+
+@pytest.mark.parametrize("way", ["--copy", "--link", "--move"])
+def test_pictures_go_where_their_label_says(
+    source: Path, imgq: Imgq, tmp_path: Path, way: str
+) -> None:
+    result = imgq("sort", UID, "--into", tmp_path / "sorted", way, "--json")
+
+    assert contents(tmp_path / "sorted") == SORTED
+    assert json.loads(result.stdout)["placed"] == 4
+    assert json.loads(result.stdout)["gone"] == 1
+    assert len(contents(source)) == (1 if way == "--move" else 5)
+
+
+def test_links_point_at_the_originals(source: Path, imgq: Imgq, tmp_path: Path) -> None:
+    imgq("sort", UID, "--into", tmp_path / "sorted", "--link")
+
+    assert (tmp_path / "sorted/_unsure/b.jpg").readlink() == source / "b.jpg"
+
+
+@pytest.mark.parametrize("way", ["--copy", "--link", "--move"])
+def test_nothing_is_overwritten(source: Path, imgq: Imgq, tmp_path: Path, way: str) -> None:
+    taken = tmp_path / "sorted/_unsure/b.jpg"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("mine")
+
+    result = imgq("sort", UID, "--into", tmp_path / "sorted", way, "--json")
+
+    assert (taken.read_text(), (source / "b.jpg").read_text()) == ("mine", "b.jpg")
+    assert json.loads(result.stdout)["there_already"] == 1
+
+
+def test_it_can_be_run_again(source: Path, imgq: Imgq, tmp_path: Path) -> None:
+    for _ in range(2):
+        result = imgq("sort", UID, "--into", tmp_path / "sorted")
+
+    assert contents(tmp_path / "sorted") == SORTED
+    assert "4 there already, left as they were" in result.stderr
+
+
+def test_a_job_that_runs_is_not_sorted_yet(
+    source: Path, imgq: Imgq, server: FakeServer, make_job: Make, tmp_path: Path
+) -> None:
+    server.on("GET", f"/v1/jobs/{UID}", Answer(make_job("running")))
+
+    assert imgq("sort", UID, "--into", tmp_path / "sorted").exit_code == Exit.USAGE
+    assert not (tmp_path / "sorted").exists()
+
+
+@pytest.mark.parametrize("uri", ["root:photos/x", "file:///not/on/this/disk"])
+def test_pictures_of_another_disk_cannot_be_sorted(
+    source: Path, imgq: Imgq, server: FakeServer, make_job: Make, tmp_path: Path, uri: str
+) -> None:
+    server.on("GET", f"/v1/jobs/{UID}", Answer(make_job("succeeded", source={"uri": uri})))
+
+    result = imgq("sort", UID, "--into", tmp_path / "sorted")
+
+    assert result.exit_code == Exit.NOT_FOUND
+    assert "not on this machine's disk" in result.stderr
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_any_label_makes_one_folder_below(label: str) -> None:
+    name = folder_name(label)
+
+    assert "/" not in name
+    assert "\0" not in name
+    assert name[0] not in "._-"
+    assert name.isprintable()
+
+
+@given(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8))
+def test_two_labels_never_share_a_folder(one: str, other: str) -> None:
+    assert (folder_name(one) == folder_name(other)) == (one == other)
+
+
+def test_everyday_labels_stay_as_they_are() -> None:
+    assert folder_name("Egyptian cat") == "Egyptian cat"
+    assert folder_name("jack-o'-lantern") == "jack-o'-lantern"
+    assert folder_name("münze") == "münze"
+
+
+@pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "a%00b", "%2E%2E/x"])
+def test_no_path_leaves_the_folder(path: str) -> None:
+    assert relative_path(path) is None
