@@ -71,7 +71,8 @@ def claim_listing(
         options=ClassifyOptions.from_json(row.options),
         retry_of=row.retry_of,
         only_failed=row.only_failed,
-        cursor=row.listing_cursor,
+        # The driver gives bytea as a memoryview.
+        cursor=None if row.listing_cursor is None else bytes(row.listing_cursor),
         listed_images=row.listed_images,
     )
 
