@@ -59,7 +59,7 @@ def start_detached(options: UpOptions, home: Home) -> State:
     if process.poll() is None:
         process.terminate()
         raise ServerNotStarted("The stack", "was not ready in time", log, lines)
-    raise _retold(lines, process.returncode)
+    raise retold(lines, process.returncode)
 
 
 def _launch(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
@@ -87,7 +87,7 @@ def _ready_state(home: Home, pid: int) -> State | None:
     return state if state and ours and state.status == Status.READY else None
 
 
-def _retold(lines: str, code: int) -> DetachedFailed:
+def retold(lines: str, code: int) -> DetachedFailed:
     """Take the child's last "Error:" and "Try:" apart again, so that they are printed as ours."""
     _, mark, told = lines.rpartition("Error: ")
     if not mark:
