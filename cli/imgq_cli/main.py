@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from difflib import get_close_matches
@@ -56,7 +57,6 @@ class Program(click.RichGroup):
             code = super().main(arguments, **extra)
             sys.stdout.flush()
         except BrokenPipeError:
-            _close_stdout()
             code = Exit.UNEXPECTED
         except (click.Abort, KeyboardInterrupt):
             note("Interrupted.")
@@ -64,7 +64,17 @@ class Program(click.RichGroup):
         except Exception as error:
             as_json = invocation.json or "--json" in arguments
             code = report(error, as_json=as_json, verbose=invocation.verbose)
+        finally:
+            _drop_unwritable_output()
         sys.exit(code if isinstance(code, int) else Exit.OK)
+
+
+def _drop_unwritable_output() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # It was told already: what is still buffered must not fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(error: Exception, *, as_json: bool, verbose: bool) -> int:
@@ -91,17 +101,12 @@ def _told(error: Exception) -> CliError:
         return CliError(error.format_message(), exit_code=error.exit_code)
     if isinstance(error, OSError) and error.strerror:
         place = f": {os.fsdecode(error.filename)}" if error.filename else ""
-        return CliError(f"{error.strerror}{place}", hint="the same command with -v shows more")
+        return CliError(f"The system refused: {error.strerror}{place}.")
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return CliError(
         f"Something unexpected happened ({what}).",
         hint="the same command with -v shows where; please report it",
     )
-
-
-def _close_stdout() -> None:
-    # The reader has gone: what is still buffered must not fail a second time at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(
@@ -126,4 +131,17 @@ for _entry in CATALOGUE:
 
 def main() -> None:
     """Run `imgq`."""
+    _buffer_stdout()
     cli.main(prog_name="imgq")
+
+
+def _buffer_stdout() -> None:
+    # With PYTHONUNBUFFERED a write on a full disk ends half-way and says nothing.
+    raw = getattr(sys.stdout, "buffer", None)
+    if isinstance(raw, io.RawIOBase):
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(raw),
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            line_buffering=sys.stdout.isatty(),
+        )

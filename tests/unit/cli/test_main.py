@@ -1,9 +1,11 @@
 """The root command: help, speed, suggestions, and how errors leave the program."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import rich_click as click
@@ -125,3 +127,18 @@ def test_no_colour_without_a_terminal_and_none_with_no_color(
 
 def test_the_completion_script_names_the_program(imgq: Imgq) -> None:
     assert "_IMGQ_COMPLETE=zsh_complete" in imgq("completion", "zsh").stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_stdout_is_an_error_and_said_once(unbuffered: str) -> None:
+    command = [sys.executable, "-c", "from imgq_cli.main import main; main()", "completion", "fish"]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False
+        )
+
+    assert run.returncode == Exit.UNEXPECTED
+    assert run.stderr == "Error: The system refused: No space left on device.\n"
