@@ -2,8 +2,10 @@
 # The demo: a local stack, six real photos, their labels; then everything is stopped again.
 set -eu
 cd "$(dirname "$0")/.."
-IMGQ_HOME="$PWD/.demo"
+# The servers of root's stack run under another account, which may not enter root's own folders.
+if [ "$(id -u)" = 0 ]; then IMGQ_HOME=/var/lib/imgq-demo; else IMGQ_HOME="$PWD/.demo"; fi
 export IMGQ_HOME
+mkdir -p .demo
 unset IMGQ_SERVER IMGQ_API_KEY
 
 stop() { imgq down; }
