@@ -6,7 +6,15 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from imgq_cli.formats import age, clock_time, duration, local_time, number, percent, short_id
+from imgq_cli.formats import (
+    age,
+    clock_time,
+    duration,
+    local_time,
+    number,
+    percent,
+    short_id,
+)
 from imgq_cli.progress import STYLE_OF_STATE, figures
 from imgq_cli.shapes import TERMINAL, Job
 from imgq_cli.terminal import ACCENT, BAD, QUIET, WARNING, printable
@@ -15,6 +23,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     Field = tuple[str, RenderableType]
+
+#: Below it the table of jobs leaves columns out.
+WIDE = 80
+OTHER_COLUMNS = 66
 
 
 def job_panel(job: Job) -> RenderableType:
@@ -143,31 +155,37 @@ def source_text(job: Job) -> str:
     return unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
 
 
-def job_table(jobs: Iterable[Job]) -> RenderableType:
-    """Return jobs as a table."""
+def job_table(jobs: Iterable[Job], *, width: int) -> RenderableType:
+    """Return jobs as a table for a terminal of so many columns; long names lose their start."""
     from rich.table import Table
     from rich.text import Text
 
+    wide = width >= WIDE
+    room = max(16, width - OTHER_COLUMNS)
     table = Table(box=None, header_style=QUIET, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("job", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("name or source", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=20)
-    table.add_column("done", justify="right", no_wrap=True)
-    table.add_column("failed", justify="right", no_wrap=True)
-    table.add_column("created", no_wrap=True)
+    for title in ("job", "state", "name or source", *(["model"] if wide else [])):
+        table.add_column(title, no_wrap=True)
+    for title in ("done", "failed"):
+        table.add_column(title, no_wrap=True, justify="right")
+    if wide:
+        table.add_column("created", no_wrap=True)
     for job in jobs:
-        counts = job["progress"]
-        table.add_row(
+        failed = job["progress"]["failed"]
+        row: list[RenderableType] = [
             Text(short_id(job["id"]), style=ACCENT),
             Text(job["state"], style=_style(job)),
-            printable(job["name"] or source_text(job)),
+            _end_of(printable(job["name"] or source_text(job)), room),
             job["model"],
-            f"{number(counts['done'])}/{_total(job)}",
-            Text(number(counts["failed"]), style=BAD if counts["failed"] else QUIET),
+            f"{number(job['progress']['done'])}/{_total(job)}",
+            Text(number(failed), style=BAD if failed else QUIET),
             age(job["created_at"]),
-        )
+        ]
+        table.add_row(*(row if wide else [*row[:3], *row[4:6]]))
     return table
+
+
+def _end_of(text: str, room: int) -> str:
+    return text if len(text) <= room else "…" + text[1 - room :]
 
 
 def _style(job: Job) -> str:

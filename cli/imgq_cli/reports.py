@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from imgq_cli.codes import MEANING
 from imgq_cli.exits import Exit
 from imgq_cli.formats import count, duration, number, short_id
-from imgq_cli.progress import STYLE_OF_STATE
+from imgq_cli.progress import STYLE_OF_STATE, figures, phase
 from imgq_cli.shapes import TERMINAL, Job, Summary
 from imgq_cli.terminal import ACCENT, BAD, QUIET, WARNING, err, next_steps, printable, tried
 
@@ -83,6 +83,8 @@ def _headline(job: Job) -> RenderableType:
     from rich.text import Text
 
     counts = job["progress"]
+    if job["state"] not in TERMINAL:
+        return Text(f"{phase(job)} {figures(job)}", style=QUIET)
     state = (job["state"].capitalize(), f"bold {STYLE_OF_STATE[job['state']]}")
     parts = [f": {count(counts['ok'], 'image')} labelled"]
     for name in ("failed", "skipped"):

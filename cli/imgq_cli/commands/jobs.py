@@ -38,7 +38,8 @@ def command(
     if invocation.json:
         emit_json({"items": found})
     elif found:
-        out().print(job_table(found))
+        console = out()
+        console.print(job_table(found, width=console.width))
         if len(found) == limit:
             note(f"The {limit} newest; imgq jobs -n {limit * 5} shows more.")
     else:

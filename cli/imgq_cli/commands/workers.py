@@ -10,7 +10,7 @@ import rich_click as click
 from imgq_cli.calls import list_workers
 from imgq_cli.client import connect
 from imgq_cli.exits import Exit
-from imgq_cli.formats import age, number, short_id
+from imgq_cli.formats import SHORT_ID, age, number, short_id
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.shapes import Worker
 from imgq_cli.terminal import ACCENT, QUIET, emit_json, next_steps, note, out
@@ -46,8 +46,9 @@ def worker_table(workers: Iterable[Worker]) -> RenderableType:
 
     table = Table(box=None, header_style=QUIET, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("host", overflow="fold")
-    for name in ("device", "state", "job"):
+    for name in ("device", "state"):
         table.add_column(name, no_wrap=True)
+    table.add_column("job", no_wrap=True, min_width=SHORT_ID)
     table.add_column("img/s", justify="right", no_wrap=True)
     table.add_column("heartbeat", no_wrap=True)
     for worker in workers:

@@ -138,3 +138,22 @@ def test_why_says_what_the_job_waits_for(server: FakeServer, imgq: Imgq, make_jo
         "imgq doctor",
         "imgq worker, or imgq up on this machine",
     ]
+
+
+@pytest.mark.parametrize(("width", "columns"), [("100", 7), ("60", 5)])
+def test_a_narrow_terminal_loses_columns_and_never_half_an_id(
+    server: FakeServer,
+    imgq: Imgq,
+    make_job: MakeJob,
+    monkeypatch: pytest.MonkeyPatch,
+    width: str,
+    columns: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    job = make_job(source={"uri": "file:///" + "very/long" * 20})
+    server.on("GET", "/v1/jobs", Answer({"items": [job], "next_cursor": None}))
+
+    head, row = imgq("jobs").stdout.splitlines()
+
+    assert (len(head.replace("name or source", "name").split()), row[:8]) == (columns, UID[-8:])
+    assert len(row.rstrip()) <= int(width)
