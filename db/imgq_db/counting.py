@@ -10,6 +10,7 @@ from imgq_db.options import ClassifyOptions, parse_budget
 SMOOTHING = 0.4
 
 # At most one writer in a second: everybody else finds counted_at too young and writes nothing.
+# The speed is cut short, so that a job that stands still comes to 0 and not ever nearer to it.
 _SNAPSHOT = """
 WITH sums AS (
     SELECT coalesce(sum(ok), 0) AS ok, coalesce(sum(failed), 0) AS failed,
@@ -23,10 +24,10 @@ due AS (
     FOR UPDATE SKIP LOCKED)
 UPDATE job j SET ok = sums.ok, failed = sums.failed, skipped = sums.skipped, cached = sums.cached,
     counted_at = imgq_now(),
-    images_per_second = CASE WHEN due.seconds <= 0 THEN due.speed ELSE
+    images_per_second = CASE WHEN due.seconds <= 0 THEN due.speed ELSE trunc(CAST(
         coalesce(due.speed * (1 - :smoothing), 0)
         + (sums.ok + sums.failed + sums.skipped - due.done) / due.seconds
-        * CASE WHEN due.speed IS NULL THEN 1 ELSE :smoothing END END
+        * CASE WHEN due.speed IS NULL THEN 1 ELSE :smoothing END AS numeric), 3) END
 FROM sums, due WHERE j.id = due.id
 RETURNING j.failed, j.options, CASE WHEN j.listed_at IS NOT NULL THEN j.listed_images END AS total
 """

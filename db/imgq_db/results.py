@@ -179,9 +179,10 @@ def _start(sort: ResultSort, cursor: str | None) -> tuple[float, int]:
     if cursor is None:
         return _PLANS[sort].start
     read = read_cursor(cursor, str, float, int)
-    if read[0] != sort.value:
+    confidence, image = float(str(read[1])), int(str(read[2]))
+    if read[0] != sort.value or not -1 <= confidence <= 2:
         raise CursorInvalid
-    return float(str(read[1])), int(str(read[2]))
+    return confidence, image
 
 
 def _key(row: Any, sort: ResultSort) -> tuple[float, int]:

@@ -18,7 +18,7 @@ SELECT status, error_code, count(*) AS images FROM prediction
 WHERE job_id = :id AND status <> 0 GROUP BY status, error_code ORDER BY images DESC, error_code
 """
 _HISTOGRAM = """
-SELECT least(floor(confidence * :bins), :bins - 1)::int AS bin, count(*) AS images
+SELECT least(floor(confidence * CAST(:bins AS real)), :bins - 1)::int AS bin, count(*) AS images
 FROM prediction WHERE job_id = :id AND status = 0 GROUP BY bin
 """
 

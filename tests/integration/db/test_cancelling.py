@@ -20,7 +20,7 @@ Claim = Callable[..., ChunkLease]
 Rows = Callable[[ChunkLease], list[LedgerRow]]
 Count = Callable[[str], int]
 ERROR = JobError("model-unloadable", "The model cannot be loaded", "It is gone.", "Import it.")
-ROUNDS = 60
+ROUNDS = 25
 
 
 def test_a_queued_job_is_cancelled_at_once(engine: Engine, make_job: Jobs) -> None:

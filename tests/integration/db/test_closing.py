@@ -19,7 +19,7 @@ from imgq_db.verifying import verify_job
 Jobs = Callable[..., Job]
 Claim = Callable[..., ChunkLease]
 Rows = Callable[[ChunkLease], list[LedgerRow]]
-ROUNDS = 60
+ROUNDS = 40
 
 
 def ledger(ok: int, failed: int, skipped: int = 0) -> list[LedgerRow]:

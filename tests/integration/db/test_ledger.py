@@ -96,9 +96,9 @@ def seen(result: Result) -> tuple[object, ...]:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(given_rows=st.lists(ok_rows() | other_rows, min_size=1, max_size=6))
+@given(given_rows=st.lists(ok_rows() | other_rows, min_size=1, max_size=16))
 @example(given_rows=[LedgerRow(rb"\N", RowStatus.FAILED, error_code="x", error_detail=r"\N")])
 @example(given_rows=[LedgerRow(b"\\.\n", RowStatus.FAILED, error_code="x", error_detail="")])
 def test_rows_come_back_exactly_as_they_were_written(

@@ -1,0 +1,86 @@
+"""Retries: a new job; the old one never changes."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine
+
+from imgq_db.cancelling import cancel_job
+from imgq_db.deleting import delete_job
+from imgq_db.errors import JobNotFound, JobStillRunning, NothingToRetry
+from imgq_db.jobs import Job, JobState, Priority, get_job
+from imgq_db.ledger import LedgerRow, RowStatus
+from imgq_db.options import ClassifyOptions
+from imgq_db.retries import failed_paths, retry_job
+
+Jobs = Callable[..., Job]
+STATUSES = [RowStatus.FAILED, RowStatus.OK, RowStatus.SKIPPED, RowStatus.FAILED, RowStatus.FAILED]
+LEDGER = [
+    LedgerRow(b"%d\xff\n" % n, status, 0, (0,), (1.0,))
+    if status is RowStatus.OK
+    else LedgerRow(b"%d\xff\n" % n, status, error_code="corrupt")
+    for n, status in enumerate(STATUSES)
+]
+ASKED: dict[str, object] = {
+    "name": "spring",
+    "tags": {"site": "7"},
+    "priority": Priority.LOW,
+    "options": ClassifyOptions(top_k=3, include=("*.jpg",), max_failures="9"),
+}
+
+
+def test_a_retry_is_a_new_job_with_what_the_old_one_asked(engine: Engine, done: Jobs) -> None:
+    old = done(*LEDGER, **ASKED)
+    new = retry_job(engine, old.uid, only_failed=False)
+    kept = ("name", "tags", "priority", "options", "source", "root", "model", "precision", "kind")
+    assert [getattr(new, field) for field in kept] == [getattr(old, field) for field in kept]
+    assert (new.retry_of, new.state, new.progress.total) == (old.uid, JobState.QUEUED, None)
+    assert new.uid != old.uid
+    assert get_job(engine, old.uid) == old
+
+
+def test_what_failed_is_listed_in_walk_order_and_from_any_point(engine: Engine, done: Jobs) -> None:
+    done(LedgerRow(b"other", RowStatus.FAILED, error_code="corrupt"))
+    old = done(*LEDGER)
+    failed = ((0, b"0\xff\n"), (3, b"3\xff\n"), (4, b"4\xff\n"))
+    assert failed_paths(engine, old.uid, after=-1, limit=9) == failed
+    assert failed_paths(engine, old.uid, after=-1, limit=2) == failed[:2]
+    assert failed_paths(engine, old.uid, after=0, limit=9) == failed[1:]
+    assert failed_paths(engine, old.uid, after=4, limit=9) == ()
+
+
+def test_a_job_without_failures_has_nothing_to_retry(engine: Engine, done: Jobs) -> None:
+    old = done(*LEDGER[1:3])
+    with pytest.raises(NothingToRetry):
+        retry_job(engine, old.uid, only_failed=True)
+    assert retry_job(engine, old.uid, only_failed=False).retry_of == old.uid
+
+
+def test_a_job_that_has_not_ended_cannot_be_retried(engine: Engine, listed: Jobs) -> None:
+    with pytest.raises(JobStillRunning):
+        retry_job(engine, listed(1).uid, only_failed=False)
+
+
+def test_a_cancelled_job_can_be_retried(engine: Engine, make_job: Jobs) -> None:
+    old = cancel_job(engine, make_job().uid)
+    assert retry_job(engine, old.uid, only_failed=False).state is JobState.QUEUED
+    with pytest.raises(NothingToRetry):
+        retry_job(engine, old.uid, only_failed=True)
+
+
+def test_a_deleted_or_unknown_job_cannot_be_retried(engine: Engine, done: Jobs) -> None:
+    old = done(*LEDGER)
+    delete_job(engine, old.uid)
+    for uid in (old.uid, uuid4()):
+        with pytest.raises(JobNotFound):
+            retry_job(engine, uid, only_failed=False)
+
+
+def test_the_same_retry_twice_is_one_job(engine: Engine, done: Jobs) -> None:
+    old = done(*LEDGER)
+    retries = [
+        retry_job(engine, old.uid, only_failed=True, key_id=4, idempotency_key="k")
+        for _ in range(2)
+    ]
+    assert retries[0] == retries[1]
