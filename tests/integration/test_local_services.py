@@ -157,6 +157,7 @@ def test_a_killed_postgres_comes_back_on_its_port_with_its_data(used: Path) -> N
         os.kill(postgres.pid, signal.SIGKILL)
         assert wait_until(lambda: postgres.exit_code() == -signal.SIGKILL, timeout_seconds=10)
         postgres.restart()
+        postgres.await_ready(timeout_seconds=30)
         assert query(running, "SELECT number FROM kept") == (7,)
 
 

@@ -99,4 +99,7 @@ def _show(invocation: Invocation, state: State, home: Home, *, detached: bool) -
 
 
 def _say(text: str) -> None:
-    err().print(text)
+    try:
+        err().print(text)
+    except OSError:
+        return  # the terminal is gone; the events log has it too

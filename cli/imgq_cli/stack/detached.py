@@ -89,7 +89,7 @@ def _ready_state(home: Home, pid: int) -> State | None:
 
 def retold(lines: str, code: int) -> DetachedFailed:
     """Take the child's last "Error:" and "Try:" apart again, so that they are printed as ours."""
-    _, mark, told = lines.rpartition("Error: ")
+    _, mark, told = f"\n{lines}".rpartition("\nError: ")
     if not mark:
         return DetachedFailed(f"imgq up ended (exit {code}) and said:\n{lines}")
     message, _, hint = told.partition("\nTry: ")

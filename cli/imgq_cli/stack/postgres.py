@@ -168,6 +168,9 @@ def _init(
             extra_groups=[] if account else None,
             check=False,
         )
+    except subprocess.TimeoutExpired as error:
+        lines = f"(none within {INIT_SECONDS} s)"
+        raise ServerNotStarted("initdb", "took too long", home.logs, lines) from error
     finally:
         secret_file.unlink(missing_ok=True)
     if run.returncode != 0:

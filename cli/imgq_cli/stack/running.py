@@ -12,7 +12,7 @@ from imgq_cli.stack.errors import AlreadyUp, ExtraMissing
 from imgq_cli.stack.events import Say, recorded
 from imgq_cli.stack.home import explained
 from imgq_cli.stack.plan import child_environment, imgq_children
-from imgq_cli.stack.ports import LOOPBACK, kept_port
+from imgq_cli.stack.ports import DEFAULT_PORT, LOOPBACK, kept_port
 from imgq_cli.stack.services import Services, services
 from imgq_cli.stack.starting import await_children, ensure_api_key, python, run_step
 from imgq_cli.stack.state import Status, running_state
@@ -52,6 +52,8 @@ def run_stack(
         plan = imgq_plan(options.workers, environ, signals)
     _refuse_a_second(options.home)
     with explained(options.home), kept_port(options.port) as port:
+        if options.port is None and port != DEFAULT_PORT:
+            say(f"Port {DEFAULT_PORT} is in use: the API takes {port}.")
         say("Starting Postgres and Valkey …")
         with services(
             options.home,

@@ -13,7 +13,8 @@ from imgq_cli.stack.ports import free_port
 from imgq_cli.stack.processes import ProcessRecord, record_process
 from imgq_cli.stack.waiting import never, wait_until
 
-START_SECONDS = 60.0
+#: Recovery after a crash takes its time.
+START_SECONDS = 120.0
 PORT_TRIES = 5
 PORT_TAKEN = re.compile(r"could not bind|could not create any TCP|Address already in use", re.I)
 
@@ -87,10 +88,10 @@ class Server:
             raise ServerNotStarted(self.name, what, self.log, self.last_lines())
 
     def restart(self) -> None:
-        """Start the dead server again on its port. Raises ServerNotStarted, OSError."""
+        """Start the dead server again on its port and return at once. Raises OSError."""
         if self.exit_code() is not None:
+            self.kind.repair(self.last_lines())
             self.launch()
-        self.await_ready(timeout_seconds=START_SECONDS)
 
     def stop(self) -> None:
         """End the process, the gentle way first."""

@@ -83,6 +83,12 @@ def test_a_detached_failure_is_told_as_ones_own() -> None:
     )
 
 
+def test_a_detached_failure_that_names_an_error_is_told_whole() -> None:
+    assert retold("Error: It failed (ImportError: no x).", 1).message == (
+        "It failed (ImportError: no x)."
+    )
+
+
 def test_a_detached_crash_keeps_its_words() -> None:
     assert "Segmentation fault" in retold("Segmentation fault", -11).message
 
