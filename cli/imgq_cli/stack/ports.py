@@ -31,13 +31,18 @@ def kept_port(asked: int | None) -> Iterator[int]:
     """
     port = DEFAULT_PORT if asked is None else asked
     # A lock, for the API itself makes sure that it can have the port alone.
-    with held(Path(tempfile.gettempdir(), f"imgq-{os.getuid()}-port-{port}.lock")) as lock_fd:
-        if lock_fd is not None and _is_free(port):
-            yield port
-        elif asked is None:
-            yield free_port()
-        else:
-            raise PortTaken(asked)
+    lock = Path(tempfile.gettempdir(), f"imgq-{os.getuid()}-port-{port}.lock")
+    with held(lock) as lock_fd:
+        try:
+            if lock_fd is not None and _is_free(port):
+                yield port
+            elif asked is None:
+                yield free_port()
+            else:
+                raise PortTaken(asked)
+        finally:
+            if lock_fd is not None:
+                lock.unlink(missing_ok=True)
 
 
 def _is_free(port: int) -> bool:
