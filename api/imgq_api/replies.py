@@ -12,6 +12,7 @@ from imgq_db.keys import ApiKey, Scope
 from imgq_db.models import ModelVersion
 from imgq_db.results import ImageStatus, Result
 from imgq_db.summaries import Summary
+from imgq_db.verifying import Check
 from imgq_db.workers import Worker
 
 
@@ -161,6 +162,20 @@ class SummaryBody(BaseModel):
     errors: dict[str, int] = Field(description="Failed images by error code")
     skipped: dict[str, int] = Field(description="Skipped files by error code")
     histogram: list[int] = Field(description="Images by top confidence, in ten equal bins of 0..1")
+
+
+class CheckBody(BaseModel):
+    """One invariant of a job."""
+
+    rule: str
+    violations: int = Field(description="Rows that break the rule: 0 where it holds")
+
+
+class VerificationBody(BaseModel):
+    """A job's invariants, checked from the tables."""
+
+    ok: bool
+    checks: list[CheckBody]
 
 
 class ModelVersionBody(BaseModel):
@@ -321,6 +336,14 @@ def result_item(result: Result, job: Job) -> ResultItem:
         model=job.model,
         precision=job.precision,
         error=ImageError(code=code, detail=result.error_detail) if code else None,
+    )
+
+
+def verification_body(checks: tuple[Check, ...]) -> VerificationBody:
+    """Return what every check found."""
+    return VerificationBody(
+        ok=all(check.holds for check in checks),
+        checks=[CheckBody(rule=check.rule, violations=check.violations) for check in checks],
     )
 
 

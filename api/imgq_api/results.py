@@ -1,22 +1,32 @@
-"""/v1/jobs/{id}/results and /summary: what became of every image."""
+"""/v1/jobs/{id}/results, /summary and /verification: what became of every image."""
 
 from collections.abc import Iterator
 from itertools import chain
 from uuid import UUID
 
 from flask import Blueprint, Response
+from sqlalchemy import Engine
 
 from imgq_api.auth import needs
 from imgq_api.exports import WRITERS, require_parquet
 from imgq_api.openapi import Replies, spec
 from imgq_api.paging import link_next
-from imgq_api.replies import ResultsBody, SummaryBody, reply, result_item, summary_body
+from imgq_api.replies import (
+    ResultsBody,
+    SummaryBody,
+    VerificationBody,
+    reply,
+    result_item,
+    summary_body,
+    verification_body,
+)
 from imgq_api.requests import FilterQuery, ResultsQuery
 from imgq_api.services import services
-from imgq_db.jobs import get_job
+from imgq_db.jobs import Job, get_job
 from imgq_db.keys import Scope
-from imgq_db.results import list_results, stream_results
+from imgq_db.results import Result, list_results, stream_results
 from imgq_db.summaries import summarize
+from imgq_db.verifying import verify_job
 
 bp = Blueprint("results", __name__, url_prefix="/v1/jobs/<uuid:job_id>")
 
@@ -88,6 +98,16 @@ def summary(job_id: UUID) -> Response:
     return reply(summary_body(summarize(engine, get_job(engine, job_id))))
 
 
+@bp.get("/verification")
+@needs(Scope.READ)
+@spec.validate(
+    resp=Replies({200: VerificationBody}, 401, 403, 404), tags=TAGS, operation_id="verifyJob"
+)
+def verification(job_id: UUID) -> Response:
+    """Check from the tables that a job has exactly one row for each image. Reads all its rows."""
+    return reply(verification_body(verify_job(services().engine, job_id)))
+
+
 def _export(job_id: UUID, query: FilterQuery, form: str) -> Response:
     engine = services().engine
     job = get_job(engine, job_id)
@@ -95,7 +115,13 @@ def _export(job_id: UUID, query: FilterQuery, form: str) -> Response:
     # The first row is fetched before the reply begins, so that a dead database is a 503.
     started = chain((first,), results) if (first := next(results, None)) else iter(())
     write, media = WRITERS[form]
-    pieces: Iterator[bytes] = write(started, job)
+    pieces = write(_whole(started, engine, job), job)
     name = f"imgq-{job.uid}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(pieces, headers=headers, content_type=media)
+
+
+def _whole(results: Iterator[Result], engine: Engine, job: Job) -> Iterator[Result]:
+    """Yield the results, and raise JobNotFound if the job was deleted meanwhile."""
+    yield from results
+    get_job(engine, job.uid)

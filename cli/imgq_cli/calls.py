@@ -58,6 +58,13 @@ def get_summary(client: Client, uid: str) -> Summary:
     return summary
 
 
+def verify_job(client: Client, uid: str) -> dict[str, Any]:
+    """Return every invariant of a job with the number of rows that break it."""
+    path = f"/v1/jobs/{uid}/verification"
+    verification: dict[str, Any] = client.get(path, answer_seconds=600)
+    return verification
+
+
 def get_results(client: Client, uid: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return one page of results."""
     page: dict[str, Any] = client.get(f"/v1/jobs/{uid}/results", params)

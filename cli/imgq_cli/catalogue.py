@@ -48,6 +48,7 @@ CATALOGUE = (
     Entry("down", OPERATE, "Stop the local stack."),
     Entry("doctor", OPERATE, "Check what this machine, the local stack and the server lack."),
     Entry("models", OPERATE, "List, show and import models."),
+    Entry("verify-job", OPERATE, "Check a job's ledger against its promises."),
     Entry("workers", OPERATE, "Show the workers and what they do."),
     Entry("keys", OPERATE, "List, create and revoke API keys."),
     Entry("config", OPERATE, "Show the settings and where they come from."),
@@ -56,7 +57,6 @@ CATALOGUE = (
     Entry("worker", SERVE, "Run a worker."),
     Entry("reconciler", SERVE, "Run the reconciler."),
     Entry("db", SERVE, "Bring the database up to date."),
-    Entry("verify-job", SERVE, "Check a job's ledger against its promises, in the database."),
 )
 
 

@@ -79,9 +79,11 @@ class Client:
         # A probe wants to know how things are now: its 503 is an answer.
         self._session.mount(target.url + PROBE_PATH, adapter or HTTPAdapter())
 
-    def get(self, path: str, params: Params = None) -> Any:
+    def get(
+        self, path: str, params: Params = None, *, answer_seconds: float = ANSWER_SECONDS
+    ) -> Any:
         """Return the body of a GET."""
-        return self._send("GET", path, params=params).body
+        return self._send("GET", path, params=params, answer_seconds=answer_seconds).body
 
     def post(self, path: str, body: object) -> Reply:
         """Send a POST that counts once, however often it is repeated."""

@@ -157,3 +157,17 @@ def test_a_narrow_terminal_loses_columns_and_never_half_an_id(
 
     assert (len(head.replace("name or source", "name").split()), row[:8]) == (columns, UID[-8:])
     assert len(row.rstrip()) <= int(width)
+
+
+@pytest.mark.parametrize(
+    ("violations", "code", "line"), [(0, Exit.OK, "✓ rows"), (2, Exit.UNEXPECTED, "✗ rows (2 do")]
+)
+def test_verify_job_shows_every_check_and_fails_for_a_broken_one(
+    server: FakeServer, imgq: Imgq, violations: int, code: Exit, line: str
+) -> None:
+    checks = [{"rule": "rows", "violations": violations}]
+    server.on("GET", f"{JOB}/verification", Answer({"ok": not violations, "checks": checks}))
+
+    result = imgq("verify-job", UID)
+
+    assert (result.exit_code, line in result.stdout) == (code, True)

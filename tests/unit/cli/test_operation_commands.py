@@ -188,7 +188,6 @@ def became(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         ("worker --batch-size 8", "imgq_workers worker", {"IMGQ_BATCH_SIZE": "8"}),
         ("reconciler", "imgq_workers reconciler", {}),
         ("db upgrade", "imgq_db upgrade", {}),
-        (f"verify-job {UID}", f"imgq_db verify {UID}", {}),
     ],
 )
 def test_a_process_command_becomes_that_process(
