@@ -17,7 +17,7 @@ from imgq_cli.terminal import BAD, GOOD, emit_json, err, out
 @click.argument("job")
 @pass_invocation
 def command(invocation: Invocation, /, job: str) -> int:
-    """Check a job's ledger against its promises, from the tables.
+    """Check a job's ledger against its promises.
 
     Every file found has exactly one row, every row was written under a live claim, and the
     counters equal the rows. Exits with 1 if anything does not hold.
