@@ -43,6 +43,10 @@ class ApiKey:
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
 
+_INSERT = (
+    "INSERT INTO api_key (prefix, secret_sha256, name, scopes, expires_at)"
+    " VALUES (:prefix, :digest, :name, :scopes, :expires_at)"
+)
 _COLUMNS = "id, prefix, name, scopes, created_at, expires_at, last_used_at, revoked_at"
 
 
@@ -59,8 +63,16 @@ def mint_key(
     expires_at: datetime.datetime | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key. The text is returned here and never again."""
-    key = new_key_text()
-    return ensure_key(engine, key, name=name, scopes=scopes, expires_at=expires_at), key
+    scopes = frozenset(scopes)
+    while True:
+        key = new_key_text()
+        with engine.begin() as connection:
+            row = connection.execute(
+                text(f"{_INSERT} ON CONFLICT (prefix) DO NOTHING RETURNING {_COLUMNS}"),
+                _values(key, name, scopes, expires_at),
+            ).first()
+        if row is not None:  # else another key has this prefix: draw again
+            return _key(row), key
 
 
 def ensure_key(
@@ -75,24 +87,29 @@ def ensure_key(
 
     Raises KeyInvalid for a text that is no key.
     """
-    prefix, digest = _parse(key)
     with engine.begin() as connection:
         row = connection.execute(
             text(
-                "INSERT INTO api_key (prefix, secret_sha256, name, scopes, expires_at)"
-                " VALUES (:prefix, :digest, :name, :scopes, :expires_at)"
-                " ON CONFLICT (prefix) DO UPDATE SET secret_sha256 = excluded.secret_sha256,"
-                f" scopes = excluded.scopes, revoked_at = NULL RETURNING {_COLUMNS}"
+                f"{_INSERT} ON CONFLICT (prefix) DO UPDATE SET"
+                " secret_sha256 = excluded.secret_sha256, scopes = excluded.scopes,"
+                f" expires_at = excluded.expires_at, revoked_at = NULL RETURNING {_COLUMNS}"
             ),
-            {
-                "prefix": prefix,
-                "digest": digest,
-                "name": name,
-                "scopes": sorted(scope.value for scope in scopes),
-                "expires_at": expires_at,
-            },
+            _values(key, name, scopes, expires_at),
         ).one()
     return _key(row)
+
+
+def _values(
+    key: str, name: str, scopes: Iterable[Scope], expires_at: datetime.datetime | None
+) -> dict[str, Any]:
+    prefix, digest = _parse(key)
+    return {
+        "prefix": prefix,
+        "digest": digest,
+        "name": name,
+        "scopes": sorted(scope.value for scope in scopes),
+        "expires_at": expires_at,
+    }
 
 
 def authenticate(engine: Engine, key: str) -> ApiKey:
