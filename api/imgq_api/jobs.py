@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from imgq_api.auth import caller, needs
 from imgq_api.errors import FieldError, RequestInvalid
 from imgq_api.etags import is_fresh, weak_etag
-from imgq_api.limits import CREATIONS, limiter
+from imgq_api.limits import creations, limiter
 from imgq_api.openapi import Replies, sends, spec
 from imgq_api.paging import link_next
 from imgq_api.replies import JobBody, JobsBody, job_body, reply
@@ -40,7 +40,7 @@ def _client() -> str:
 
 @bp.post("")
 @needs(Scope.SUBMIT)
-@limiter.limit(CREATIONS, key_func=_client)
+@limiter.limit(creations, key_func=_client)
 @sends(IDEMPOTENCY_KEY)
 @spec.validate(
     resp=Replies({202: JobBody}, 401, 403, 404, 409, 413, 415, 429),
@@ -110,7 +110,7 @@ def cancel(job_id: UUID) -> Response:
 
 @bp.post("/<uuid:job_id>/retry")
 @needs(Scope.SUBMIT)
-@limiter.limit(CREATIONS, key_func=_client)
+@limiter.limit(creations, key_func=_client)
 @sends(IDEMPOTENCY_KEY)
 @spec.validate(
     resp=Replies({202: JobBody}, 401, 403, 404, 409, 413, 415, 429),

@@ -1,7 +1,5 @@
 """How often one client may do what costs the server: create jobs, and fail to say who it is."""
 
-import math
-
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
@@ -12,10 +10,15 @@ CREATIONS = "600 per minute"
 FAILED_KEYS = "120 per minute"
 
 
+def creations() -> str:
+    """Return how many jobs one key may create."""
+    return CREATIONS
+
+
 def seconds_until_allowed(now: float) -> int:
     """Return how long a client that was just refused has to wait, at least a second."""
     broken = limiter.current_limit
-    return max(1, math.ceil(broken.reset_at - now)) if broken else 1
+    return max(1, int(broken.reset_at - now)) if broken else 1
 
 
 def count_failed_key() -> None:

@@ -92,7 +92,7 @@ def answer_error(error: Exception) -> Response:
         return _answer_http(error)
     if isinstance(error, DBAPIError | PoolTimeout) and _is_database_away(error):
         log.warning("database unavailable", request_id=request_id(), why=_first_line(error))
-        error = db.DatabaseUnavailable(_why_away(error))
+        error = _away(error)
     if isinstance(error, ImgqError) and status_of(error) != 500:
         return _answer_imgq(error)
     log.error("request failed", request_id=request_id(), path=request.path, exc_info=error)
@@ -180,11 +180,16 @@ def _is_database_away(error: DBAPIError | PoolTimeout) -> bool:
     return isinstance(error, PoolTimeout | OperationalError | InterfaceError)
 
 
-def _why_away(error: Exception) -> str:
+def _away(error: Exception) -> db.DatabaseUnavailable:
     if isinstance(error, PoolTimeout):
-        return "every connection of this server is in use"
-    text = _first_line(error)
-    return "it took too long" if "timeout" in text else "it cannot be reached"
+        away = db.DatabaseUnavailable("every connection of this server is in use")
+        away.hint = "Try again when the server is less busy."
+    elif "timeout" in _first_line(error):
+        away = db.DatabaseUnavailable("it took too long")
+        away.hint = "Ask for less, or try again when the database is less busy."
+    else:
+        away = db.DatabaseUnavailable("it cannot be reached")
+    return away
 
 
 def _first_line(error: Exception) -> str:

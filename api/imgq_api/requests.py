@@ -1,6 +1,7 @@
 """The bodies and queries that clients send. Unknown fields are errors."""
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -31,6 +32,14 @@ def _refuse_other_kinds(value: object) -> object:
             "kind", "This server runs jobs of the kind {kinds} only", {"kinds": kinds}
         )
     return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    # Postgres knows no offsets of sixteen hours and more.
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("moment", "The time is out of range") from error
 
 
 Line = Annotated[str, AfterValidator(_refuse_nul)]
@@ -122,7 +131,7 @@ class KeyRequest(Body):
 
     name: Annotated[Line, Field(min_length=1, max_length=200)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
-    expires_at: AwareDatetime | None = None
+    expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
 
 
 class Query(BaseModel):

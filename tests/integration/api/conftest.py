@@ -1,5 +1,6 @@
 """An app on the real database, with a bell that only remembers, and keys for each scope."""
 
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,8 +13,10 @@ from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
 from imgq_api.app import create_app
-from imgq_db.jobs import Job, NewJob, create_job
+from imgq_db.jobs import Job, NewJob, create_job, get_job
 from imgq_db.keys import Scope, mint_key
+from imgq_db.ledger import LedgerRow, RowStatus, copy_rows
+from imgq_db.options import ClassifyOptions
 from imgq_db.settings import Settings
 from imgq_db.sources import folder_uri
 
@@ -103,6 +106,54 @@ def set_state(engine: Engine) -> Callable[[Job, str], None]:
             )
 
     return put
+
+
+LABELS = ("tabby", "espresso", "daisy")
+ROWS = (
+    LedgerRow(
+        path=b"a.jpg",
+        status=RowStatus.OK,
+        label=0,
+        top_labels=(0, 2),
+        top_scores=(0.75, 0.25),
+        digest=b"\x01" * 32,
+        cached=True,
+    ),
+    LedgerRow(
+        path=b"b,\n\xff.jpg",
+        status=RowStatus.OK,
+        label=1,
+        top_labels=(1, 0),
+        top_scores=(0.5, 0.25),
+    ),
+    LedgerRow(path=b"c.jpg", status=RowStatus.OK, top_labels=(2, 1), top_scores=(0.25, 0.125)),
+    LedgerRow(
+        path=b"d.jpg", status=RowStatus.FAILED, error_code="truncated", error_detail="cut short"
+    ),
+    LedgerRow(path=b"notes.txt", status=RowStatus.SKIPPED, error_code="not_an_image"),
+)
+
+
+@pytest.fixture
+def finished_job(engine: Engine, settings: Settings, folder: Path) -> Job:
+    """A job with five rows: sure, less sure, unsure, failed and skipped."""
+    options = ClassifyOptions(top_k=2, min_confidence=0.3)
+    made = create_job(engine, settings, NewJob(source=folder_uri(folder), options=options))
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE model_version SET labels = CAST(:labels AS jsonb)"),
+            {"labels": json.dumps(LABELS)},
+        )
+        copy_rows(connection, job_id=made.id, chunk_id=1, token=1, first_image=0, rows=ROWS)
+        connection.execute(
+            text(
+                "UPDATE job SET state = 'succeeded', ok = 3, failed = 1, skipped = 1, cached = 1,"
+                " listed_images = 5, listed_at = imgq_now(), started_at = imgq_now(),"
+                " finished_at = imgq_now() WHERE id = :id"
+            ),
+            {"id": made.id},
+        )
+    return get_job(engine, made.uid)
 
 
 @pytest.fixture
