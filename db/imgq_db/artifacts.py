@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,6 +17,9 @@ from imgq_db.settings import Settings
 
 MODEL_FILE = "model.json"
 FORMAT = "imgq-model/1"
+
+#: a NUL as JSON writes it, and not the text backslash-u-0000
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def artifact_folder(settings: Settings, digest: str) -> Path:
@@ -42,7 +46,7 @@ def read_artifact(folder: Path) -> NewVersion:
         version = NewVersion(
             digest=hashlib.sha256(raw).hexdigest(),
             architecture=str(document["architecture"]["name"]),
-            labels=tuple(str(label) for label in document["labels"]),
+            labels=_labels(document["labels"]),
             preprocessing=dict(document["preprocessing"]),
             metrics=dict(document.get("metrics", {})),
         )
@@ -53,15 +57,24 @@ def read_artifact(folder: Path) -> NewVersion:
             "docs/artifacts.md has the format.",
         ) from error
     _check_weights(folder, file, wanted)
-    if not version.labels:
-        raise ArtifactInvalid(f"{folder / MODEL_FILE} names no labels.")
     return version
 
 
+def is_intact(settings: Settings, digest: str) -> bool:
+    """Tell whether every byte of the artifact with this digest is in its place."""
+    try:
+        return read_artifact(artifact_folder(settings, digest)).digest == digest
+    except ArtifactInvalid:
+        return False
+
+
 def store_artifact(settings: Settings, folder: Path, digest: str) -> Path:
-    """Copy an artifact to its place, whole or not at all; what is there already stays."""
+    """Copy an artifact to its place, whole or not at all; an intact one that is there stays.
+
+    Raises ArtifactInvalid if the folder changes meanwhile.
+    """
     target = artifact_folder(settings, digest)
-    if target.is_dir():
+    if is_intact(settings, digest):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".incoming-"))
@@ -69,20 +82,36 @@ def store_artifact(settings: Settings, folder: Path, digest: str) -> Path:
         document = json.loads((folder / MODEL_FILE).read_bytes())
         for file in (MODEL_FILE, document["weights"]["file"]):
             _copy_durably(folder / file, staging / file)
+        if read_artifact(staging).digest != digest:
+            raise ArtifactInvalid(f"{folder} changed while it was copied.")
         staging.chmod(0o755)
-        _rename_unless_there(staging, target)
+        while not _move(staging, target) and not is_intact(settings, digest):
+            _clear_away(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
 
 
-def _rename_unless_there(staging: Path, target: Path) -> None:
+def _move(staging: Path, target: Path) -> bool:
+    """Rename a folder. False: another one is there."""
     try:
         staging.rename(target)
     except OSError:
-        # Another process stored the same bytes first: its copy is as good.
-        if not (target / MODEL_FILE).is_file():
+        if not target.is_dir():
             raise
+        return False
+    return True
+
+
+def _clear_away(damaged: Path) -> None:
+    # One rename, so that of several processes only one removes it, and none a good copy in parts.
+    aside = Path(tempfile.mkdtemp(dir=damaged.parent, prefix=".damaged-"))
+    try:
+        damaged.rename(aside / damaged.name)
+    except FileNotFoundError:
+        pass  # another process was faster
+    finally:
+        shutil.rmtree(aside)
 
 
 def _copy_durably(source: Path, target: Path) -> None:
@@ -105,11 +134,25 @@ def _read_model_file(folder: Path) -> bytes:
 def _parse(raw: bytes, folder: Path) -> dict[str, Any]:
     try:
         document = json.loads(raw)
-    except ValueError as error:
+        plain = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        plain.encode()
+    except (ValueError, RecursionError) as error:
         raise ArtifactInvalid(f"{folder / MODEL_FILE} is no JSON: {error}.") from error
+    if _NUL.search(plain):
+        raise ArtifactInvalid(f"{folder / MODEL_FILE} holds a NUL, which Postgres cannot.")
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ArtifactInvalid(f'{folder / MODEL_FILE} does not say "format": "{FORMAT}".')
     return document
+
+
+def _labels(found: Any) -> tuple[str, ...]:
+    if not isinstance(found, list) or not found:
+        raise ValueError("labels: a list of names")
+    if not all(isinstance(label, str) and label for label in found):
+        raise ValueError("labels: every one is a text")
+    if len(set(found)) != len(found):
+        raise ValueError("labels: every one is another")
+    return tuple(found)
 
 
 def _check_weights(folder: Path, file: Path, wanted: str) -> None:

@@ -86,6 +86,8 @@ def _pick(
 
 def get_model(engine: Engine, name: str, *, ref: str | None = None) -> tuple[ModelVersion, ...]:
     """Return every version of a model, newest first. Raises ModelNotFound."""
+    if NAME_PATTERN.fullmatch(name) is None:  # some names cannot even be sent to Postgres
+        raise ModelNotFound(ref or name)
     with engine.connect() as connection:
         rows = connection.execute(
             text(_SELECT + "WHERE m.name = :name ORDER BY v.version DESC"), {"name": name}

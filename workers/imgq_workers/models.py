@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import Engine
 
-from imgq_db.artifacts import artifact_folder, read_artifact, store_artifact
+from imgq_db.artifacts import artifact_folder, is_intact, read_artifact, store_artifact
 from imgq_db.errors import ArtifactInvalid, ImgqError
 from imgq_db.models import ModelVersion, complete_builtin, get_version
 from imgq_db.settings import Settings
@@ -71,7 +71,7 @@ def ensure_artifact(engine: Engine, settings: Settings, version: ModelVersion) -
     The built-in model's artifact is written at its first use. Raises ArtifactInvalid.
     """
     digest = version.digest
-    if version.source == "builtin" and not (digest and artifact_folder(settings, digest).is_dir()):
+    if version.source == "builtin" and not (digest and is_intact(settings, digest)):
         digest = _write_builtin(engine, settings)
     assert digest is not None
     folder = artifact_folder(settings, digest)
