@@ -25,6 +25,8 @@ TURN_SECONDS = 1.0
 #: Chunks are committed at least so often, and so many at most at a time.
 COMMIT_SECONDS = 0.25
 COMMIT_CHUNKS = 64
+#: The first chunks hold so many images; later ones grow to the configured size.
+FIRST_CHUNK = 32
 
 _log = structlog.get_logger(__name__)
 
@@ -82,7 +84,7 @@ class Lister:
         """Commit chunks for one turn; return the lease while there is more to list."""
         turn_ends = time.monotonic() + TURN_SECONDS
         while True:
-            chunks, exhausted = self._next_run()
+            chunks, exhausted = self._next_run(lease.listed_images)
             lease = self._commit(lease, chunks, last=exhausted)
             if exhausted:
                 _log.info("folder_listed", images=lease.listed_images)
@@ -91,18 +93,24 @@ class Lister:
             if time.monotonic() >= turn_ends:
                 return lease
 
-    def _next_run(self) -> tuple[list[list[bytes]], bool]:
+    def _next_run(self, listed: int) -> tuple[list[list[bytes]], bool]:
         run_ends = time.monotonic() + COMMIT_SECONDS
         chunks: list[list[bytes]] = []
         while len(chunks) < COMMIT_CHUNKS:
-            names = _take(self._paths, self.context.settings.chunk_size)
+            size = self._chunk_size(listed)
+            names = _take(self._paths, size)
             if names:
                 chunks.append(names)
-            if len(names) < self.context.settings.chunk_size:
+                listed += len(names)
+            if len(names) < size:
                 return chunks, True
             if time.monotonic() >= run_ends:
                 break
         return chunks, False
+
+    def _chunk_size(self, listed: int) -> int:
+        """Begin with small chunks: a small folder is shared out, and progress shows early."""
+        return min(self.context.settings.chunk_size, max(FIRST_CHUNK, listed // 4))
 
     def _commit(
         self, lease: ListingLease, chunks: list[list[bytes]], *, last: bool
