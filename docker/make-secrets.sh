@@ -27,7 +27,7 @@ write imgq_redis_url "redis://imgq:$redis_password@redis:6379/0"
 write imgq_bootstrap_key "imgq_$(random 4)_$(random 32)"
 # Without a password a client may only ask whether the server lives.
 write redis_users "user default on nopass resetkeys resetchannels -@all +ping
-user imgq on >$redis_password ~imgq:* &imgq:* +@all -@admin -@dangerous"
+user imgq on >$redis_password ~imgq:* &* +@all -@admin -@dangerous"
 mv "$unfinished" "$folder"
 trap - EXIT
 echo "New secrets are in $folder; your API key is in $folder/imgq_bootstrap_key." >&2

@@ -14,8 +14,8 @@ from imgq_db.settings import Settings, load_settings
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OWN = ("migrate", "api", "worker", "worker-gpu", "reconciler")
-RUNNING = sorted(set(SERVICES) - {"migrate"})
+OWN = ("migrate", "api", "worker", "worker-gpu", "reconciler", "imgq")
+RUNNING = sorted(set(SERVICES) - {"migrate", "imgq"})
 HEALTHY, COMPLETED = "service_healthy", "service_completed_successfully"
 
 
@@ -32,6 +32,10 @@ def _make_secrets(folder: Path) -> None:
 
 def _environment(name: str) -> dict[str, Any]:
     return dict(SERVICES[name].get("environment", {}))
+
+
+def _secrets_of(service: dict[str, Any]) -> list[str]:
+    return [use["source"] if isinstance(use, dict) else use for use in service["secrets"]]
 
 
 def _names(folder: Path) -> list[str]:
@@ -94,6 +98,13 @@ def test_migrations_wait_for_postgres_and_run_once() -> None:
     assert SERVICES["migrate"]["restart"] == "no"
 
 
+def test_the_command_line_starts_only_when_it_is_asked_for() -> None:
+    service = SERVICES["imgq"]
+
+    assert (service["profiles"], service["restart"]) == (["cli"], "no")
+    assert service["secrets"] == [{"source": "imgq_bootstrap_key", "target": "imgq_api_key"}]
+
+
 @pytest.mark.parametrize("name", ["api", "worker", "worker-gpu", "reconciler"])
 def test_processes_wait_for_the_migrations(name: str) -> None:
     assert SERVICES[name]["depends_on"]["migrate"] == {"condition": COMPLETED}
@@ -114,7 +125,7 @@ def test_only_the_gpu_worker_asks_for_a_gpu_and_only_in_its_profile() -> None:
     devices = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
 
     assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
-    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["worker-gpu"]
+    assert SERVICES["worker-gpu"]["profiles"] == ["gpu"]
     assert [name for name in SERVICES if "deploy" in SERVICES[name]] == ["worker-gpu"]
 
 
@@ -154,7 +165,7 @@ def test_every_secret_is_made_by_the_script_and_handed_to_someone(secrets: Path)
     files = {name: entry["file"] for name, entry in COMPOSE["secrets"].items()}
 
     assert files == {name: f"./secrets/{name}" for name in _names(secrets)}
-    assert set(files) == {used for service in SERVICES.values() for used in service["secrets"]}
+    assert set(files) == {name for service in SERVICES.values() for name in _secrets_of(service)}
 
 
 def test_secrets_are_closed_to_others_by_their_folder(secrets: Path) -> None:
