@@ -1,5 +1,6 @@
 """From the trainer's outcome of one file to the ledger's row."""
 
+import struct
 from typing import assert_never
 
 from imgq_db.ledger import LedgerRow, RowStatus
@@ -10,7 +11,7 @@ def ledger_row(path: bytes, outcome: Outcome, *, min_confidence: float | None) -
     """Return the row of one image; a best score below min_confidence leaves its label null."""
     match outcome:
         case Prediction():
-            sure = min_confidence is None or outcome.scores[0] >= min_confidence
+            sure = min_confidence is None or outcome.scores[0] >= _single(min_confidence)
             return LedgerRow(
                 path=path,
                 status=RowStatus.OK,
@@ -28,6 +29,12 @@ def ledger_row(path: bytes, outcome: Outcome, *, min_confidence: float | None) -
                 error_detail=outcome.detail,
             )
     assert_never(outcome)
+
+
+def _single(share: float) -> float:
+    """Round to single precision, in which scores are computed, stored and filtered."""
+    rounded: float = struct.unpack("f", struct.pack("f", share))[0]
+    return rounded
 
 
 def _row_status(status: Status) -> RowStatus:
