@@ -35,10 +35,13 @@ def show_report(job: Job, summary: Summary, outputs: Sequence[Path] = ()) -> Non
     console = err()
     console.print(_headline(job))
     show_job_error(job)
+    console.print()
     if summary["labels"] or summary["unsure"]:
         console.print(_labels(summary))
+        console.print()
     if summary["errors"] or summary["skipped"]:
         console.print(_unlabelled(summary))
+        console.print()
     for path in outputs:
         console.print(f"Written to {printable(str(path))}")
     show_next_steps(job, outputs)
