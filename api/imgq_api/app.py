@@ -24,7 +24,6 @@ log = structlog.get_logger()
 MAX_BODY_BYTES = 1 << 20
 # Fewer than the server's threads, so that waiting never keeps others from being answered.
 WAITING_SEATS = 16
-LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 QUIET_ROUTES = ("ops.health", "ops.readiness", "ops.metrics")
 
 
@@ -40,9 +39,6 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     # A redirect would be a page under /v1.
     app.url_map.merge_slashes = False
-    if settings.insecure:
-        # A foreign name that resolves to this machine is another site's page.
-        app.config["TRUSTED_HOSTS"] = LOOPBACK_HOSTS
     registry = CollectorRegistry()
     engine = engine or make_engine(settings, role="api")
     registry.register(QueueMetrics(engine))

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import ParamSpec, cast
+from urllib.parse import urlsplit
 
 from flask import Response, g, request
 from flask_httpauth import HTTPTokenAuth
 
 from imgq_api.errors import ForeignPage, KeyMissing, ScopeMissing
 from imgq_api.limits import count_failed_key
-from imgq_api.services import services
+from imgq_api.services import is_loopback, services
 from imgq_db.errors import KeyInvalid
 from imgq_db.keys import Scope, authenticate
 
@@ -85,6 +86,9 @@ def _refuse(status: int) -> Response:
 
 
 def _refuse_foreign_pages() -> None:
-    # Without keys, a page of any site open in the user's browser could reach this port.
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+    # Without keys, a page of any site open in the user's browser could reach this port, by
+    # address or by a name of its own that was made to mean this machine.
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    host = urlsplit(f"//{request.host}").hostname or ""
+    if site not in ("none", "same-origin") or not is_loopback(host):
         raise ForeignPage

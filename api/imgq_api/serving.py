@@ -39,7 +39,7 @@ def serve(settings: Settings) -> None:
     configure_logs(settings, process="api")
     check_exposure(settings)
     address = free_address(settings.host, settings.port)
-    log.info("api serves", url=f"http://{settings.host}:{settings.port}", pid=os.getpid())
+    log.info("api starts", url=f"http://{settings.host}:{settings.port}", pid=os.getpid())
     server = Server(
         "imgq_api",
         address=address,
