@@ -10,7 +10,7 @@ import structlog
 
 from imgq_api.errors import ParquetMissing
 from imgq_api.problems import problem_type
-from imgq_api.replies import result_item
+from imgq_api.rendering import result_item
 from imgq_db.jobs import Job
 from imgq_db.results import Result
 

@@ -12,7 +12,8 @@ from imgq_api.etags import is_fresh, weak_etag
 from imgq_api.limits import creations, limiter
 from imgq_api.openapi import Replies, sends, spec
 from imgq_api.paging import link_next
-from imgq_api.replies import JobBody, JobsBody, job_body, reply
+from imgq_api.rendering import job_body, reply
+from imgq_api.replies import JobBody, JobsBody
 from imgq_api.requests import JobRequest, JobsQuery, RetryRequest
 from imgq_api.services import services
 from imgq_api.waiting import preferred_wait

@@ -4,7 +4,8 @@ from flask import Blueprint, Response
 
 from imgq_api.auth import needs
 from imgq_api.openapi import Replies, spec
-from imgq_api.replies import KeyBody, KeysBody, NewKeyBody, key_fields, reply
+from imgq_api.rendering import key_fields, reply
+from imgq_api.replies import KeyBody, KeysBody, NewKeyBody
 from imgq_api.requests import KeyRequest
 from imgq_api.services import services
 from imgq_db.errors import KeyNotFound

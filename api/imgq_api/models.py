@@ -4,15 +4,8 @@ from flask import Blueprint, Response
 
 from imgq_api.auth import needs
 from imgq_api.openapi import Replies, spec
-from imgq_api.replies import (
-    ModelBody,
-    ModelDetailBody,
-    ModelsBody,
-    model_body,
-    reply,
-    version_body,
-    version_detail,
-)
+from imgq_api.rendering import model_body, reply, version_body, version_detail
+from imgq_api.replies import ModelBody, ModelDetailBody, ModelsBody
 from imgq_api.requests import ImportRequest
 from imgq_api.services import services
 from imgq_db.artifacts import import_artifact

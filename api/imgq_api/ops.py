@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from imgq_api.auth import needs
 from imgq_api.metrics import CONTENT_TYPE, render_metrics
 from imgq_api.openapi import Replies, docs_page, document, spec
-from imgq_api.replies import reply
+from imgq_api.rendering import reply
 from imgq_api.services import is_loopback, services
 from imgq_db.keys import Scope
 from imgq_db.migrate import check_revision

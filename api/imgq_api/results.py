@@ -11,15 +11,8 @@ from imgq_api.auth import needs
 from imgq_api.exports import WRITERS, require_parquet
 from imgq_api.openapi import Replies, spec
 from imgq_api.paging import link_next
-from imgq_api.replies import (
-    ResultsBody,
-    SummaryBody,
-    VerificationBody,
-    reply,
-    result_item,
-    summary_body,
-    verification_body,
-)
+from imgq_api.rendering import reply, result_item, summary_body, verification_body
+from imgq_api.replies import ResultsBody, SummaryBody, VerificationBody
 from imgq_api.requests import FilterQuery, ResultsQuery
 from imgq_api.services import services
 from imgq_db.jobs import Job, get_job

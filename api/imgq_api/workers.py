@@ -4,7 +4,8 @@ from flask import Blueprint, Response
 
 from imgq_api.auth import needs
 from imgq_api.openapi import Replies, spec
-from imgq_api.replies import WorkersBody, reply, worker_body
+from imgq_api.rendering import reply, worker_body
+from imgq_api.replies import WorkersBody
 from imgq_api.services import services
 from imgq_db.keys import Scope
 from imgq_db.workers import list_workers

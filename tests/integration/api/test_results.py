@@ -202,3 +202,11 @@ def test_statement_that_takes_too_long_is_a_503(
 
     assert problem(response) == (503, "database-unavailable")
     assert response.json["detail"] == "The database does not answer: it took too long."
+
+
+def test_verification_tells_which_promise_a_ledger_breaks(api: Api, url: str) -> None:
+    verified = api("GET", f"{url}/verification").json
+    broken = {check["rule"] for check in verified["checks"] if check["violations"]}
+
+    assert verified["ok"] is False
+    assert "no row belongs to a chunk that is not done" in broken

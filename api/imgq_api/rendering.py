@@ -1,0 +1,192 @@
+"""How the shared state's values become the bodies that clients read."""
+
+from typing import Any
+
+from flask import Response
+from pydantic import BaseModel
+
+from imgq_api.problems import problem_type
+from imgq_api.replies import (
+    CheckBody,
+    ImageError,
+    JobBody,
+    JobLinks,
+    JobOptionsBody,
+    JobProblem,
+    JobProgress,
+    JobSourceBody,
+    LabelCount,
+    ModelBody,
+    ModelDetailBody,
+    ModelVersionBody,
+    ResultItem,
+    ScoredLabel,
+    SummaryBody,
+    VerificationBody,
+    WorkerBody,
+)
+from imgq_db.jobs import Job, JobError, Progress
+from imgq_db.keys import ApiKey
+from imgq_db.models import ModelVersion
+from imgq_db.results import Result
+from imgq_db.summaries import Summary
+from imgq_db.verifying import Check
+from imgq_db.workers import Worker
+
+
+def reply(body: BaseModel, status: int = 200, **headers: str) -> Response:
+    """Render a body. Header names are written with _ for -."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(body.model_dump_json(), status, named, content_type="application/json")
+
+
+def job_body(job: Job, *, ahead: int | None, notice: str | None = None) -> JobBody:
+    """Return a job as clients read it. ahead: jobs before it while it is queued."""
+    url = f"/v1/jobs/{job.uid}"
+    return JobBody(
+        id=str(job.uid),
+        kind=job.kind,
+        state=job.state,
+        name=job.name,
+        source=JobSourceBody(uri=job.source),
+        model=job.model,
+        precision=job.precision,
+        options=JobOptionsBody(**job.options.to_json()),
+        tags=job.tags,
+        priority=job.priority,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        progress=_progress(job.progress),
+        queue_position=ahead,
+        error=_job_problem(job.error) if job.error else None,
+        result=None,
+        retry_of=str(job.retry_of) if job.retry_of else None,
+        notice=notice,
+        links=JobLinks(
+            self=url, results=f"{url}/results", events=None, cancel=f"{url}/cancel", html=None
+        ),
+    )
+
+
+def _progress(progress: Progress) -> JobProgress:
+    return JobProgress(
+        total=progress.total,
+        done=progress.done,
+        ok=progress.ok,
+        failed=progress.failed,
+        skipped=progress.skipped,
+        cached=progress.cached,
+        fraction=progress.fraction,
+        images_per_second=progress.images_per_second,
+        eta_seconds=progress.eta_seconds,
+    )
+
+
+def _job_problem(error: JobError) -> JobProblem:
+    return JobProblem(
+        type=problem_type(error.slug), title=error.title, detail=error.detail, hint=error.hint
+    )
+
+
+def result_item(result: Result, job: Job) -> ResultItem:
+    """Return one image's row as clients read it."""
+    code = result.error_code
+    return ResultItem(
+        path=result.path,
+        status=result.status,
+        label=result.label,
+        confidence=result.confidence,
+        top_k=[ScoredLabel(label=label, confidence=score) for label, score in result.top_k],
+        digest=result.digest,
+        cached=result.cached,
+        model=job.model,
+        precision=job.precision,
+        error=ImageError(code=code, detail=result.error_detail) if code else None,
+    )
+
+
+def verification_body(checks: tuple[Check, ...]) -> VerificationBody:
+    """Return what every check found."""
+    return VerificationBody(
+        ok=all(check.holds for check in checks),
+        checks=[CheckBody(rule=check.rule, violations=check.violations) for check in checks],
+    )
+
+
+def summary_body(summary: Summary) -> SummaryBody:
+    """Return a job's results in numbers."""
+    return SummaryBody(
+        labels=[LabelCount(label=label, count=images) for label, images in summary.labels],
+        unsure=summary.unsure,
+        errors=dict(summary.failed),
+        skipped=dict(summary.skipped),
+        histogram=list(summary.histogram),
+    )
+
+
+def version_body(version: ModelVersion) -> ModelVersionBody:
+    """Return a version without its labels."""
+    return ModelVersionBody(**_version_fields(version))
+
+
+def version_detail(version: ModelVersion) -> ModelDetailBody:
+    """Return a version with its labels."""
+    return ModelDetailBody(
+        **_version_fields(version),
+        labels=list(version.labels),
+        preprocessing=version.preprocessing,
+    )
+
+
+def model_body(versions: tuple[ModelVersion, ...]) -> ModelBody:
+    """Return a model; versions: all of one name, newest first."""
+    return ModelBody(
+        name=versions[0].name,
+        aliases={alias: version.version for version in versions for alias in version.aliases},
+        versions=[version_body(version) for version in versions],
+    )
+
+
+def _version_fields(version: ModelVersion) -> dict[str, Any]:
+    return {
+        "ref": version.ref,
+        "name": version.name,
+        "version": version.version,
+        "aliases": list(version.aliases),
+        "architecture": version.architecture,
+        "classes": len(version.labels),
+        "source": version.source,
+        "digest": version.digest,
+        "metrics": version.metrics,
+        "created_at": version.created_at,
+    }
+
+
+def worker_body(worker: Worker) -> WorkerBody:
+    """Return a worker as clients read it."""
+    return WorkerBody(
+        id=str(worker.uid),
+        host=worker.host,
+        pid=worker.pid,
+        device=worker.device,
+        state=worker.state,
+        job=str(worker.job) if worker.job else None,
+        images_per_second=worker.images_per_second,
+        started_at=worker.started_at,
+        seen_at=worker.seen_at,
+        roots=list(worker.roots),
+    )
+
+
+def key_fields(key: ApiKey) -> dict[str, Any]:
+    """Return what may be shown of a key."""
+    return {
+        "prefix": key.prefix,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
+        "revoked_at": key.revoked_at,
+    }
