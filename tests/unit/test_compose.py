@@ -3,6 +3,7 @@
 import re
 import stat
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,14 @@ def test_images_install_only_locked_versions_with_hashes() -> None:
     installs = re.findall(r"install (?:(?!install).)*?-r /requirements.txt", _dockerfile(), re.S)
     assert len(installs) == 3
     assert all("--require-hashes" in install for install in installs)
+
+
+def test_images_are_tagged_with_the_version_that_they_hold() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    tags = {service["image"] for service in SERVICES.values() if "build" in service}
+
+    assert tags == {f"imgq-{name}:${{IMGQ_VERSION:-{version}}}" for name in ("api", "worker")}
+    assert set(re.findall(r"ARG VERSION=(\S+)", _dockerfile())) == {version}
 
 
 def test_the_api_image_gets_no_torch() -> None:
