@@ -45,7 +45,8 @@ def make_engine(settings: Settings, *, role: str = "api") -> Engine:
         settings.database_url,
         pool_pre_ping=True,
         pool_size=5,
-        max_overflow=20,
+        # More than the API has threads, so that no request waits for a connection.
+        max_overflow=40,
         pool_timeout=5,
         connect_args={
             "options": options,
