@@ -109,6 +109,20 @@ def add_chunks(
     return replace(lease, cursor=cursor, listed_images=lease.listed_images + images)
 
 
+def renew_listing(engine: Engine, lease: ListingLease, *, lease_seconds: float) -> bool:
+    """Prolong a claim. False: it was lost, or the job was cancelled."""
+    with engine.begin() as connection:
+        renewed = connection.execute(
+            text(
+                "UPDATE job SET listing_until = imgq_now() + make_interval(secs => :lease_seconds)"
+                " WHERE id = :job_id AND listing_token = :token AND state = 'running'"
+                " AND listed_at IS NULL"
+            ),
+            {"job_id": lease.job_id, "token": lease.token, "lease_seconds": lease_seconds},
+        )
+        return renewed.rowcount == 1
+
+
 def release_listing(engine: Engine, lease: ListingLease) -> None:
     """Give the listing back at once, for another worker to go on from the cursor."""
     with engine.begin() as connection:

@@ -16,6 +16,16 @@ def source_unreadable(folder: Path, source: str, error: OSError) -> JobError:
     )
 
 
+def listing_raised(why: Exception) -> JobError:
+    """Listing the folder raised what no folder should make it raise."""
+    return JobError(
+        "worker-error",
+        "The worker failed to list the folder",
+        f"Listing raised {type(why).__name__}: {why}",
+        "The worker's log has the traceback; this is likely a bug in imgq.",
+    )
+
+
 def retried_job_gone() -> JobError:
     """The job whose failures were to be retried was deleted meanwhile."""
     return JobError(

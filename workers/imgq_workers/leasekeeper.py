@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from imgq_db.chunks import ChunkLease, holds_lease, renew_lease
+from imgq_db.listing import ListingLease, renew_listing
 from imgq_db.workers import is_draining
 from imgq_workers.context import WorkerContext
 
@@ -25,6 +26,32 @@ class Keeper:
 
     def should_stop(self) -> bool:
         return self.lost.is_set() or self.draining.is_set()
+
+
+@contextmanager
+def keep_listing(context: WorkerContext, lease: ListingLease) -> Iterator[None]:
+    """Renew a listing's lease in the background: one huge folder can take longer than it lasts."""
+    ended = threading.Event()
+    thread = threading.Thread(
+        target=_keep_listing, args=(context, lease, ended), name="listingkeeper", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _keep_listing(context: WorkerContext, lease: ListingLease, ended: threading.Event) -> None:
+    settings = context.settings
+    while not ended.wait(settings.beat_seconds):
+        try:
+            if not renew_listing(context.engine, lease, lease_seconds=settings.lease_seconds):
+                return
+        except DBAPIError as error:
+            # Each commit of the listing is fenced; the next round asks again.
+            _log.warning("listing_not_renewed", error=str(error.orig).strip())
 
 
 @contextmanager

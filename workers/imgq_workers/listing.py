@@ -2,21 +2,23 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import structlog
 
 from imgq_db.cancelling import end_job
 from imgq_db.closing import close_job
+from imgq_db.engine import is_outage
 from imgq_db.errors import JobNotFound, LeaseLost
-from imgq_db.jobs import get_job
+from imgq_db.jobs import JobError, get_job
 from imgq_db.listing import ListingLease, add_chunks, claim_listing, release_listing
 from imgq_db.queue import CLASSIFY
 from imgq_db.retries import failed_paths
 from imgq_db.sources import source_folder
 from imgq_workers.context import WorkerContext
-from imgq_workers.errors import retried_job_gone, source_unreadable
+from imgq_workers.errors import listing_raised, retried_job_gone, source_unreadable
+from imgq_workers.leasekeeper import keep_listing
 from imgq_workers.patterns import make_filter
 from imgq_workers.walking import walk
 
@@ -37,7 +39,8 @@ class Lister:
 
     context: WorkerContext
     _lease: ListingLease | None = None
-    _paths: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    _paths: Iterator[bytes | None] = field(default_factory=lambda: iter(()))
+    _names: list[bytes] = field(default_factory=list)  # the beginning of the next chunk
 
     def turn(self) -> bool:
         """List for a second. False: no job waits for its folder to be listed."""
@@ -48,22 +51,31 @@ class Lister:
         lease = self._lease
         with structlog.contextvars.bound_contextvars(job=str(lease.job_uid)):
             try:
-                self._lease = self._list(lease)
+                with keep_listing(self.context, lease):
+                    self._lease = self._list(lease)
             except LeaseLost:
                 self._lease = None
                 _log.warning("listing_lost")
-            except JobNotFound:
+            except Exception as error:
+                if is_outage(error):
+                    raise  # the lease expires, and somebody goes on from the cursor
                 self._lease = None
-                end_job(self.context.engine, lease.job_id, retried_job_gone())
-            except OSError as error:
-                self._lease = None
-                folder = source_folder(lease.source, self.context.settings)
-                end_job(
-                    self.context.engine,
-                    lease.job_id,
-                    source_unreadable(folder, lease.source, error),
-                )
+                self._end(lease, error)
         return True
+
+    def _end(self, lease: ListingLease, error: Exception) -> None:
+        _log.exception("listing_raised")
+        end_job(self.context.engine, lease.job_id, self._reason(lease, error))
+
+    def _reason(self, lease: ListingLease, error: Exception) -> JobError:
+        match error:
+            case JobNotFound():
+                return retried_job_gone()
+            case OSError():
+                folder = source_folder(lease.source, self.context.settings)
+                return source_unreadable(folder, lease.source, error)
+            case _:
+                return listing_raised(error)
 
     def close(self) -> None:
         """Give an unfinished listing back."""
@@ -77,7 +89,7 @@ class Lister:
             self.context.engine, roots=self.context.roots, lease_seconds=settings.lease_seconds
         )
         if lease is not None:
-            self._paths = _paths(self.context, lease)
+            self._paths, self._names = _paths(self.context, lease), []
         return lease
 
     def _list(self, lease: ListingLease) -> ListingLease | None:
@@ -94,19 +106,19 @@ class Lister:
                 return lease
 
     def _next_run(self, listed: int) -> tuple[list[list[bytes]], bool]:
+        """Return whole chunks, none if the time was too short for one, and whether that is all."""
         run_ends = time.monotonic() + COMMIT_SECONDS
         chunks: list[list[bytes]] = []
-        while len(chunks) < COMMIT_CHUNKS:
-            size = self._chunk_size(listed)
-            names = _take(self._paths, size)
-            if names:
-                chunks.append(names)
-                listed += len(names)
-            if len(names) < size:
-                return chunks, True
-            if time.monotonic() >= run_ends:
-                break
-        return chunks, False
+        for path in self._paths:
+            if path is not None:
+                self._names.append(path)
+            if len(self._names) >= self._chunk_size(listed):
+                chunks.append(self._names)
+                listed, self._names = listed + len(self._names), []
+            if len(chunks) == COMMIT_CHUNKS or time.monotonic() >= run_ends:
+                return chunks, False
+        rest = [self._names] if self._names else []
+        return [*chunks, *rest], True
 
     def _chunk_size(self, listed: int) -> int:
         """Begin with small chunks: a small folder is shared out, and progress shows early."""
@@ -127,29 +139,26 @@ class Lister:
         return lease
 
 
-def _take(paths: Iterator[bytes], count: int) -> list[bytes]:
-    taken: list[bytes] = []
-    for path in paths:
-        taken.append(path)
-        if len(taken) == count:
-            break
-    return taken
-
-
-def _paths(context: WorkerContext, lease: ListingLease) -> Iterator[bytes]:
+def _paths(context: WorkerContext, lease: ListingLease) -> Iterator[bytes | None]:
+    """Yield the paths to classify; None for one that is left out, so that time can be kept."""
     if lease.only_failed:
-        return _failed_paths(context, lease)
-    passes: Callable[[bytes], bool] = make_filter(lease.options.include, lease.options.exclude)
+        yield from _failed_paths(context, lease)
+        return
+    passes = make_filter(lease.options.include, lease.options.exclude)
     folder = os.fsencode(source_folder(lease.source, context.settings))
-    return filter(passes, walk(folder, recursive=lease.options.recursive, after=lease.cursor))
+    for path in walk(folder, recursive=lease.options.recursive, after=lease.cursor):
+        yield path if passes(path) else None
 
 
 def _failed_paths(context: WorkerContext, lease: ListingLease) -> Iterator[bytes]:
     assert lease.retry_of is not None
-    get_job(context.engine, lease.retry_of)
     # Paths are in walk order and each committed one took the next number: skip so many.
     skip, after = lease.listed_images, -1
-    while page := failed_paths(context.engine, lease.retry_of, after=after, limit=5_000):
+    while True:
+        page = failed_paths(context.engine, lease.retry_of, after=after, limit=5_000)
+        get_job(context.engine, lease.retry_of)  # a deleted job's rows are going: do not trust them
+        if not page:
+            return
         for _, path in page[skip:]:
             yield path
         skip = max(skip - len(page), 0)

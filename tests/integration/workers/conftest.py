@@ -1,20 +1,65 @@
 """Eager Celery over a real database: task bodies run here, bells ring in this process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from celery import Celery
-from sqlalchemy import Engine
+from PIL import Image
+from sqlalchemy import Engine, text
 
 from imgq_db.jobs import Job, NewJob, create_job
+from imgq_db.models import NewVersion, complete_builtin
 from imgq_db.options import ClassifyOptions
 from imgq_db.queue import TASKS
+from imgq_db.results import ResultFilter, stream_results
 from imgq_db.settings import Settings
 from imgq_db.sources import folder_uri
 from imgq_workers.context import WorkerContext, make_context, using_context
 
+if TYPE_CHECKING:
+    from imgq_trainer.classifier import Classifier
+
+COLOURS = ("red", "green", "blue")
 Submit = Callable[..., Job]
+Make = Callable[..., WorkerContext]
+
+
+@dataclass(frozen=True, slots=True)
+class FixedModels:
+    """Stands in for LoadedModels where it does not matter what is seen in a picture."""
+
+    classifier: "Classifier"
+
+    def get(self, version_id: int, precision: str) -> "Classifier":
+        return self.classifier
+
+
+@pytest.fixture(scope="session")
+def colour_classifier() -> "Classifier":
+    """The real classifier around a network that tells a picture's strongest colour."""
+    import torch
+
+    from imgq_trainer.artifacts import Preprocessing
+    from imgq_trainer.classifier import Classifier
+
+    class Colours(torch.nn.Module):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return torch.softmax(pictures.float().mean(dim=(1, 2)) / 25, dim=1)
+
+    how = Preprocessing(
+        resize=16, crop=16, interpolation="bilinear", mean=(0.0,) * 3, std=(1.0,) * 3
+    )
+    return Classifier(COLOURS, how, "exact", "cpu", threads=1, tile=1, network=Colours())
+
+
+@pytest.fixture
+def models(engine: Engine, colour_classifier: "Classifier") -> object:
+    """What the worker classifies with; None for the real thing."""
+    complete_builtin(engine, NewVersion("0" * 64, "colours", COLOURS, {}, {}))
+    return FixedModels(colour_classifier)
 
 
 @pytest.fixture
@@ -30,9 +75,22 @@ def eager_app() -> Iterator[Celery]:
 
 
 @pytest.fixture
-def context(eager_app: Celery, settings: Settings, engine: Engine) -> Iterator[WorkerContext]:
+def make_worker(settings: Settings, engine: Engine, models: object) -> Make:
+    """Another worker, whose bells nobody hears; keywords change its settings."""
+
+    def make(**changes: object) -> WorkerContext:
+        context = make_context(
+            settings.model_copy(update=changes), engine=engine, ring=lambda queue: True
+        )
+        return replace(context, models=models) if models else context  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def context(eager_app: Celery, make_worker: Make) -> Iterator[WorkerContext]:
     """A worker in this process, whose bells nobody hears: tests ring by hand."""
-    with using_context(make_context(settings, engine=engine, ring=lambda queue: True)) as made:
+    with using_context(make_worker()) as made:
         yield made
 
 
@@ -49,3 +107,62 @@ def submit(engine: Engine, settings: Settings) -> Submit:
         return create_job(engine, settings, NewJob(folder_uri(folder), model, chosen))
 
     return make
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder for pictures."""
+    made = tmp_path / "pictures"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def paint(folder: Path) -> Callable[..., Path]:
+    """Paint a picture of one colour; the name says the format."""
+
+    def make(name: str, colour: str | tuple[int, int, int] = "red") -> Path:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), colour).save(path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def paint_many(folder: Path, paint: Callable[..., Path]) -> Callable[[int], list[str]]:
+    """Fill the folder with so many pictures; return their names in order."""
+
+    def make(number: int) -> list[str]:
+        content = paint("0000.png").read_bytes()
+        names = [f"{each:04}.png" for each in range(number)]
+        for name in names:
+            (folder / name).write_bytes(content)
+        return names
+
+    return make
+
+
+@pytest.fixture
+def outcomes(engine: Engine) -> Callable[[Job], dict[str, str]]:
+    """Tell of each image its label, or its status and error code."""
+
+    def read(job: Job) -> dict[str, str]:
+        return {
+            result.path: result.label or f"{result.status.value} {result.error_code}"
+            for result in stream_results(engine, job, ResultFilter())
+        }
+
+    return read
+
+
+@pytest.fixture
+def fetch(engine: Engine) -> Callable[[str], Sequence[tuple[object, ...]]]:
+    """Read rows behind imgq's back."""
+
+    def query(statement: str) -> Sequence[tuple[object, ...]]:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
+
+    return query
