@@ -1,6 +1,7 @@
 """Cancelling: tokens are bumped, so that no row can be added once `cancelled` shows."""
 
 import json
+import time
 from uuid import UUID
 
 from sqlalchemy import Engine, text
@@ -15,6 +16,8 @@ WHERE id IN (SELECT id FROM chunk WHERE job_id = :id AND state IN ('pending', 'l
              ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
 """
 _BATCH = 5_000
+#: A round of the reconciler spends so long on it: freeing leases must not wait for more.
+ROUND_SECONDS = 1.0
 
 
 def cancel_job(engine: Engine, uid: UUID) -> Job:
@@ -40,12 +43,19 @@ def cancel_chunks(engine: Engine, job_id: int, *, at_most: int) -> int:
 
 
 def continue_cancelling(engine: Engine) -> int:
-    """Cancel a further batch of chunks of every job that is being cancelled."""
+    """Cancel chunks of the jobs that are being cancelled, for a second at most."""
     with engine.connect() as connection:
         ids = list(
             connection.execute(text("SELECT id FROM job WHERE state = 'cancelling'")).scalars()
         )
-    return sum(cancel_chunks(engine, job_id, at_most=_BATCH) for job_id in ids)
+    ends = time.monotonic() + ROUND_SECONDS
+    cancelled = 0
+    for job_id in ids:
+        while batch := cancel_chunks(engine, job_id, at_most=_BATCH):
+            cancelled += batch
+            if time.monotonic() >= ends:
+                return cancelled
+    return cancelled
 
 
 def _start(engine: Engine, job_id: int, error: JobError | None) -> bool:

@@ -61,11 +61,11 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
         finish_chunk(context.engine, lease, rows)
     except Stopped:
         if not (keeper.draining.is_set() and release_chunk(context.engine, lease)):
-            let_go(context.engine, lease)
+            _let_go(context, lease)
         _log.info("chunk_given_up", draining=keeper.draining.is_set())
         return False
     except LeaseLost:
-        let_go(context.engine, lease)
+        _let_go(context, lease)
         _log.warning("results_dropped", images=len(lease.names))
         return False
     speed = len(rows) / max(time.monotonic() - started, 1e-3)
@@ -96,6 +96,11 @@ def _predict(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> list[
         ledger_row(name, outcome, min_confidence=lease.options.min_confidence)
         for name, outcome in zip(lease.names, outcomes, strict=True)
     ]
+
+
+def _let_go(context: WorkerContext, lease: ChunkLease) -> None:
+    if let_go(context.engine, lease):
+        close_job(context.engine, lease.job_id)
 
 
 def _end(context: WorkerContext, lease: ChunkLease, error: JobError) -> None:

@@ -27,6 +27,8 @@ from imgq_db.workers import list_workers, purge_workers
 BELLS_PER_WORKER = 2
 #: Old rows are removed so often.
 PURGE_SECONDS = 60
+#: A round spends so long on it: a deleted job may have 10^8 rows.
+PURGE_ROUND_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -51,10 +53,13 @@ def reconcile(engine: Engine, settings: Settings, ring: Ring) -> Round:
 
 
 def purge(engine: Engine) -> int:
-    """Remove rows that nobody needs any more; return how many."""
+    """Remove rows that nobody needs any more, for a second at most; return how many."""
+    ends = time.monotonic() + PURGE_ROUND_SECONDS
     removed = purge_idempotency(engine) + purge_workers(engine)
     while batch := purge_deleted(engine):
         removed += batch
+        if time.monotonic() >= ends:
+            break
     return removed
 
 
@@ -102,8 +107,8 @@ def run_reconciler(settings: Settings, *, name: str = "reconciler") -> None:
             if done.leases_freed or done.jobs_closed:
                 _log.info("reconciled", leases=done.leases_freed, jobs=done.jobs_closed)
             if time.monotonic() >= purge_at:
-                purge(engine)
-                purge_at = time.monotonic() + PURGE_SECONDS
+                removed = purge(engine)
+                purge_at = time.monotonic() + (0 if removed else PURGE_SECONDS)
         except DBAPIError as error:
             _log.error("database_lost", error=str(error.orig).strip())
         ended.wait(settings.reconcile_seconds)

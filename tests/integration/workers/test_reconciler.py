@@ -1,0 +1,223 @@
+"""The reconciler mends what died, rings what is missing, and survives what is away."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+from sqlalchemy import Engine
+
+from imgq_db import deleting
+from imgq_db.cancelling import cancel_job
+from imgq_db.chunks import ChunkLease, claim_chunk, finish_chunk
+from imgq_db.deleting import delete_job
+from imgq_db.idempotency import begin
+from imgq_db.jobs import Job, JobState, get_job
+from imgq_db.ledger import LedgerRow, RowStatus
+from imgq_db.queue import CLASSIFY, LIST, bells_waiting, make_ring
+from imgq_db.settings import Settings
+from imgq_db.sources import FILE_ROOT
+from imgq_db.verifying import verify_job
+from imgq_db.workers import beat_worker, list_workers
+from imgq_workers import reconciler
+from imgq_workers.context import WorkerContext
+from imgq_workers.listing import Lister
+from imgq_workers.reconciler import Round, purge, reconcile
+
+Submit = Callable[..., Job]
+Clock = Callable[[float], None]
+Fetch = Callable[[str], list[tuple[object, ...]]]
+
+
+def silent(queue: str) -> bool:
+    return True
+
+
+def claim(engine: Engine) -> ChunkLease:
+    lease = claim_chunk(engine, owner=uuid4(), roots=[FILE_ROOT], lease_seconds=2)
+    assert lease is not None
+    return lease
+
+
+def rows(lease: ChunkLease) -> list[LedgerRow]:
+    return [LedgerRow(name, RowStatus.FAILED, error_code="corrupt") for name in lease.names]
+
+
+@pytest.fixture
+def listed(
+    submit: Submit,
+    make_worker: Callable[..., WorkerContext],
+    folder: Path,
+    paint_many: Callable[[int], list[str]],
+) -> Callable[[int], Job]:
+    """A job whose folder is listed as so many chunks of one image."""
+
+    def make(chunks: int) -> Job:
+        paint_many(chunks)
+        job = submit(folder)
+        lister = Lister(make_worker(chunk_size=1))
+        while lister.turn():
+            pass
+        return job
+
+    return make
+
+
+def test_a_quiet_round_does_nothing(engine: Engine, settings: Settings) -> None:
+    assert reconcile(engine, settings, silent) == Round(0, 0, 0, 0)
+
+
+def test_expired_leases_are_freed_and_their_chunks_rung_for(
+    engine: Engine, settings: Settings, listed: Callable[[int], Job], move_clock: Clock
+) -> None:
+    listed(2)
+    for _ in range(2):
+        claim(engine)
+    assert reconcile(engine, settings, silent) == Round(0, 0, 0, 0)
+    move_clock(3)
+    assert reconcile(engine, settings, silent) == Round(2, 0, 0, 2)
+
+
+def test_a_job_that_nobody_closed_is_closed(
+    engine: Engine, settings: Settings, listed: Callable[[int], Job]
+) -> None:
+    job = listed(1)
+    lease = claim(engine)
+    finish_chunk(engine, lease, rows(lease))
+    assert reconcile(engine, settings, silent) == Round(0, 0, 1, 0)
+    assert get_job(engine, job.uid).state is JobState.SUCCEEDED
+
+
+def test_a_cancel_that_stopped_half_way_is_carried_on(
+    engine: Engine,
+    settings: Settings,
+    listed: Callable[[int], Job],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("imgq_db.cancelling._BATCH", 2)
+    job = listed(5)
+    assert cancel_job(engine, job.uid).state is JobState.CANCELLING
+    done = reconcile(engine, settings, silent)
+    assert (done.chunks_cancelled, done.jobs_closed) == (3, 1)
+    assert get_job(engine, job.uid).state is JobState.CANCELLED
+
+
+def test_counters_of_running_jobs_are_stored(
+    engine: Engine, settings: Settings, listed: Callable[[int], Job]
+) -> None:
+    job = listed(3)
+    lease = claim(engine)
+    finish_chunk(engine, lease, rows(lease))
+    reconcile(engine, settings, silent)
+    assert get_job(engine, job.uid).progress.failed == 1
+
+
+def test_bells_fill_a_window_and_no_more(
+    engine: Engine, settings: Settings, listed: Callable[[int], Job], submit: Submit, folder: Path
+) -> None:
+    listed(9)
+    for _ in range(3):
+        submit(folder)
+    ring = make_ring(settings)
+    for _ in range(2):
+        beat_worker(engine, uuid4(), host="h", pid=1, device="cpu", roots=[])
+    rung = [reconcile(engine, settings, ring).bells_rung for _ in range(3)]
+    assert rung == [7, 0, 0]
+    assert (bells_waiting(settings, CLASSIFY), bells_waiting(settings, LIST)) == (4, 3)
+
+
+def test_an_emptied_redis_is_rung_again(
+    engine: Engine, settings: Settings, listed: Callable[[int], Job]
+) -> None:
+    listed(9)
+    ring = make_ring(settings)
+    assert reconcile(engine, settings, ring).bells_rung == 2
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.flushall()
+    assert reconcile(engine, settings, ring).bells_rung == 2
+
+
+def test_a_job_without_any_worker_rings_for_one(
+    engine: Engine, settings: Settings, submit: Submit, folder: Path
+) -> None:
+    submit(folder)
+    bells: list[str] = []
+
+    def ring(queue: str) -> bool:
+        bells.append(queue)
+        return True
+
+    reconcile(engine, settings, ring)
+    assert bells == [LIST]
+
+
+def test_nothing_is_lost_where_redis_is_away(
+    engine: Engine, settings: Settings, listed: Callable[[int], Job], move_clock: Clock
+) -> None:
+    away = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    listed(2)
+    claim(engine)
+    move_clock(3)
+    started = time.monotonic()
+    assert reconcile(engine, away, make_ring(away)) == Round(1, 0, 0, 0)
+    assert time.monotonic() - started < 3
+    assert make_ring(away)(CLASSIFY) is False
+
+
+def test_reconcilers_at_once_do_each_thing_once(
+    engine: Engine,
+    settings: Settings,
+    listed: Callable[[int], Job],
+    move_clock: Clock,
+    fetch: Fetch,
+) -> None:
+    done, expired = listed(1), None
+    lease = claim(engine)
+    finish_chunk(engine, lease, rows(lease))
+    expired = listed(6)
+    for _ in range(6):
+        claim(engine)
+    move_clock(3)
+    with ThreadPoolExecutor(4) as pool:
+        rounds = list(pool.map(lambda _: reconcile(engine, settings, silent), range(8)))
+    assert sum(each.leases_freed for each in rounds) == 6
+    assert sum(each.jobs_closed for each in rounds) == 1
+    assert fetch("SELECT DISTINCT token, attempts FROM chunk") == [(1, 1)]
+    for job in (done, expired):
+        assert all(check.holds for check in verify_job(engine, job.uid))
+
+
+def test_old_rows_are_purged(
+    engine: Engine, listed: Callable[[int], Job], move_clock: Clock, fetch: Fetch
+) -> None:
+    job = listed(2)
+    cancel_job(engine, job.uid)
+    delete_job(engine, job.uid)
+    begin(engine, None, "k", "hash")
+    beat_worker(engine, uuid4(), host="h", pid=1, device="cpu", roots=[])
+    move_clock(90_000)
+    assert purge(engine) == 3
+    assert list_workers(engine, max_age_seconds=1e6) == ()
+    assert fetch("SELECT 1 FROM job") == fetch("SELECT 1 FROM chunk") == []
+    assert purge(engine) == 0
+
+
+def test_purging_a_large_job_holds_up_nothing_else(
+    engine: Engine, listed: Callable[[int], Job], fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deleting, "BATCH", 1)
+    monkeypatch.setattr(reconciler, "PURGE_ROUND_SECONDS", 0)
+    job = listed(3)
+    for _ in range(3):
+        lease = claim(engine)
+        finish_chunk(engine, lease, rows(lease))
+    cancel_job(engine, job.uid)
+    delete_job(engine, job.uid)
+    left = []
+    for _ in range(5):
+        purge(engine)
+        left.append(len(fetch("SELECT 1 FROM prediction")) + len(fetch("SELECT 1 FROM job")))
+    assert left == [3, 2, 1, 0, 0]
