@@ -4,6 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
+RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+# What the images install: parts of the lock, at its versions.
+SUBSET := $(RESOLVE) --no-annotate --constraint requirements/lock.txt
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint format up bench docs lock clean
 
@@ -41,9 +46,10 @@ docs: $(READY) ## Write the generated references again
 
 lock: $(READY) ## Resolve every dependency again, for all platforms
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-emit-find-links --all-extras \
-	    --custom-compile-command "make lock" --upgrade -o requirements/lock.txt pyproject.toml
+	$(RESOLVE) --all-extras --upgrade -o requirements/lock.txt pyproject.toml
+	$(SUBSET) --extra parquet -o requirements/api.txt pyproject.toml
+	$(SUBSET) --extra worker -o requirements/worker.txt pyproject.toml
+	echo hatchling | $(SUBSET) -o requirements/build.txt -
 
 clean: ## Remove .venv, caches and the demo's home
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -83,7 +83,9 @@ def ensure_key(
     scopes: Iterable[Scope],
     expires_at: datetime.datetime | None = None,
 ) -> ApiKey:
-    """Make a known key usable, such as one from a secret file; twice does no harm.
+    """Make a key known, such as one from a secret file; twice does no harm.
+
+    One that was revoked stays revoked.
 
     Raises KeyInvalid for a text that is no key.
     """
@@ -92,7 +94,7 @@ def ensure_key(
             text(
                 f"{_INSERT} ON CONFLICT (prefix) DO UPDATE SET"
                 " secret_sha256 = excluded.secret_sha256, scopes = excluded.scopes,"
-                f" expires_at = excluded.expires_at, revoked_at = NULL RETURNING {_COLUMNS}"
+                f" expires_at = excluded.expires_at RETURNING {_COLUMNS}"
             ),
             _values(key, name, scopes, expires_at),
         ).one()

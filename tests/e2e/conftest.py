@@ -54,7 +54,7 @@ class Stack:
 def clean_environment(home: Path) -> dict[str, str]:
     """Return this environment without any setting of imgq but the home, and 80 columns wide."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("IMGQ_", "PYTEST_"))}
-    for name in ("DATABASE_URL", "REDIS_URL", "FORCE_COLOR"):
+    for name in ("DATABASE_URL", "REDIS_URL", "FORCE_COLOR", "NO_COLOR", "CI"):
         kept.pop(name, None)
     return kept | {"IMGQ_HOME": str(home), "COLUMNS": "100", "HOME": str(home.parent)}
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 IMGQ = Path(sys.executable).with_name("imgq")
 PATIENCE_SECONDS = 60
 
@@ -71,5 +73,8 @@ def read_until(controller: int, wanted: str) -> str:
     while wanted not in shown:
         ready, _, _ = select.select([controller], [], [], deadline - time.monotonic())
         assert ready, f"{wanted!r} did not show in: {shown}"
-        shown += os.read(controller, 4096).decode("utf-8", "replace")
+        try:
+            shown += os.read(controller, 4096).decode("utf-8", "replace")
+        except OSError:  # the other end is closed
+            pytest.fail(f"{wanted!r} did not show in: {shown}")
     return shown
