@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from imgq_db import chunks
-from imgq_db.cancelling import cancel_job
+from imgq_db.cancelling import cancel_chunks, cancel_job
 from imgq_db.chunks import (
     ChunkLease,
     claim_chunk,
@@ -24,6 +24,7 @@ from imgq_db.chunks import (
     release_chunk,
     renew_lease,
 )
+from imgq_db.counting import store_counters
 from imgq_db.errors import LeaseLost
 from imgq_db.jobs import Job, Priority
 from imgq_db.ledger import LedgerRow, copy_rows
@@ -143,7 +144,8 @@ def test_one_claim_takes_one_chunk_whatever_the_query_plan(
         with engine.begin() as connection:
             connection.execute(text(f'ALTER DATABASE "{name}" SET enable_{switch} = off'))
     engine.dispose()
-    claim()
+    release_chunk(engine, claim())
+    assert claim().first_image == 0
     with engine.begin() as connection:
         connection.execute(text(f'ALTER DATABASE "{name}" RESET ALL'))
     engine.dispose()
@@ -359,6 +361,22 @@ def test_a_row_that_is_there_already_is_an_error_that_surfaces(
     with pytest.raises(IntegrityError, match="pk_prediction"):
         finish_chunk(engine, lease, rows(lease))
     assert (count("prediction"), holds_lease(engine, lease)) == (1, True)
+
+
+def test_a_stopped_workers_row_lock_holds_up_nobody(
+    engine: Engine, listed: Jobs, claim: Claim, move_clock: Clock, count: Count
+) -> None:
+    job = listed(1, 1, 1)
+    stopped, expired, _ = claim(), claim(), claim()
+    move_clock(31)
+    with engine.connect() as held:
+        for locked in (f"chunk WHERE id = {stopped.chunk_id}", f"job WHERE id = {job.id}"):
+            held.execute(text(f"SELECT 1 FROM {locked} FOR UPDATE"))
+        assert expire_leases(engine) == 2
+        assert not store_counters(engine, job.id)
+        assert claim().chunk_id == expired.chunk_id
+        assert cancel_chunks(engine, job.id, at_most=9) == 2
+    assert cancel_chunks(engine, job.id, at_most=9) == 1
 
 
 def test_waiting_chunks_are_counted_only_as_far_as_asked(engine: Engine, listed: Jobs) -> None:

@@ -67,7 +67,12 @@ def test_a_request_that_died_may_be_tried_again_by_one(engine: Engine, move_cloc
         begin(engine, 1, "k", "hash")
 
 
-def test_of_many_at_once_one_runs(engine: Engine) -> None:
+@pytest.mark.parametrize("died_before", [False, True])
+def test_of_many_at_once_one_runs(died_before: bool, engine: Engine, move_clock: Clock) -> None:
+    if died_before:
+        begin(engine, 1, "k", "hash")
+        move_clock(31)
+
     def run(_: int) -> bool:
         try:
             return begin(engine, 1, "k", "hash") is None

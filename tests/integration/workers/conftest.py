@@ -1,10 +1,11 @@
 """Eager Celery over a real database: task bodies run here, bells ring in this process."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from celery import Celery
 from PIL import Image
@@ -17,49 +18,43 @@ from imgq_db.queue import TASKS
 from imgq_db.results import ResultFilter, stream_results
 from imgq_db.settings import Settings
 from imgq_db.sources import folder_uri
+from imgq_trainer.artifacts import Preprocessing
 from imgq_workers.context import WorkerContext, make_context, using_context
-
-if TYPE_CHECKING:
-    from imgq_trainer.classifier import Classifier
 
 COLOURS = ("red", "green", "blue")
 Submit = Callable[..., Job]
 Make = Callable[..., WorkerContext]
 
 
-@dataclass(frozen=True, slots=True)
-class FixedModels:
-    """Stands in for LoadedModels where it does not matter what is seen in a picture."""
+class ColourClassifier:
+    """Stands in for the real classifier: tells the strongest colour of a picture."""
 
-    classifier: "Classifier"
-
-    def get(self, version_id: int, precision: str) -> "Classifier":
-        return self.classifier
-
-
-@pytest.fixture(scope="session")
-def colour_classifier() -> "Classifier":
-    """The real classifier around a network that tells a picture's strongest colour."""
-    import torch
-
-    from imgq_trainer.artifacts import Preprocessing
-    from imgq_trainer.classifier import Classifier
-
-    class Colours(torch.nn.Module):
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            return torch.softmax(pictures.float().mean(dim=(1, 2)) / 25, dim=1)
-
-    how = Preprocessing(
+    labels = COLOURS
+    preprocessing = Preprocessing(
         resize=16, crop=16, interpolation="bilinear", mean=(0.0,) * 3, std=(1.0,) * 3
     )
-    return Classifier(COLOURS, how, "exact", "cpu", threads=1, tile=1, network=Colours())
+    precision, device, engine = "exact", "cpu", "colours/exact"
+    threads, tile = 1, 1
+
+    def probabilities(self, batch: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Return shares of red, green and blue: (B, H, W, 3) of uint8 -> (B, 3)."""
+        grown = np.exp(np.asarray(batch, np.float32).mean(axis=(1, 2)) / 25)
+        shares: npt.NDArray[np.float32] = grown / grown.sum(axis=1, keepdims=True)
+        return shares
+
+
+class FixedModels:
+    """Stands in for LoadedModels."""
+
+    def get(self, version_id: int, precision: str) -> ColourClassifier:
+        return ColourClassifier()
 
 
 @pytest.fixture
-def models(engine: Engine, colour_classifier: "Classifier") -> object:
+def models(engine: Engine) -> object:
     """What the worker classifies with; None for the real thing."""
     complete_builtin(engine, NewVersion("0" * 64, "colours", COLOURS, {}, {}))
-    return FixedModels(colour_classifier)
+    return FixedModels()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine
@@ -13,7 +14,7 @@ from imgq_db.deleting import delete_job
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.listing import claim_listing
 from imgq_db.manifests import unpack_names
-from imgq_db.retries import retry_job
+from imgq_db.retries import failed_paths, retry_job
 from imgq_db.sources import FILE_ROOT
 from imgq_workers import listing
 from imgq_workers.context import WorkerContext
@@ -198,6 +199,12 @@ def test_a_listing_that_raises_ends_its_job_and_not_the_worker(
     assert ended.error is not None and str(error) in ended.error.detail
 
 
+def pages_of_two(
+    engine: Engine, uid: UUID, *, after: int, limit: int
+) -> tuple[tuple[int, bytes], ...]:
+    return failed_paths(engine, uid, after=after, limit=min(limit, 2))
+
+
 def test_what_failed_is_relisted_from_any_point(
     engine: Engine,
     submit: Submit,
@@ -205,12 +212,14 @@ def test_what_failed_is_relisted_from_any_point(
     folder: Path,
     listed: Callable[[], list[str]],
     hasty: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = [f"{n}.jpg" for n in range(5)]
     for name in names:
         (folder / name).touch()
     first = submit(folder)
     work(make_worker())
+    monkeypatch.setattr(listing, "failed_paths", pages_of_two)
     retry_job(engine, first.uid, only_failed=True)
     for _ in range(7):
         lister = Lister(make_worker(chunk_size=2))
