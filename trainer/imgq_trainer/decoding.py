@@ -90,7 +90,7 @@ def decode_pixels(header: Header) -> Image.Image | Rejection:
     """Decode, turn upright and convert to RGB a picture whose header was accepted."""
     try:
         header.image.load()
-        return _turn_upright(_to_rgb(header.image), _orientation(header.image))
+        return _turn_upright(_to_rgb(header.image), orientation_of(header.image))
     except Exception as error:
         return _explain(error, header.data, header.format)
 
@@ -123,7 +123,8 @@ class _ModeUnsupported(Exception):
     pass
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """Return what EXIF or XMP says of how the camera was held; 1 is upright."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # damaged metadata does not make a picture unreadable

@@ -5,12 +5,14 @@ TrainerError
 ├── ArtifactExists
 ├── ArchitectureUnknown
 ├── DeviceUnavailable
+├── EngineUnavailable
 ├── PrecisionUnsupported
 ├── RootUnavailable
 ├── ScoresNotFinite
 └── Stopped
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -45,9 +47,15 @@ class DeviceUnavailable(TrainerError):
         super().__init__(f"The device {device!r} cannot be used: {reason}.")
 
 
+class EngineUnavailable(TrainerError):
+    def __init__(self, engine: str, reason: str) -> None:
+        super().__init__(f"The engine {engine!r} cannot be used: {reason}.")
+
+
 class PrecisionUnsupported(TrainerError):
-    def __init__(self, precision: str) -> None:
-        super().__init__(f"The precision {precision!r} is not available here; 'exact' is.")
+    def __init__(self, precision: str, offered: Sequence[str]) -> None:
+        here = " and ".join(repr(one) for one in offered)
+        super().__init__(f"The precision {precision!r} is not available here, only {here}.")
 
 
 class RootUnavailable(TrainerError):

@@ -25,6 +25,11 @@ def classifier(lite0: Artifact) -> Classifier:
 
 
 @pytest.fixture(scope="session")
+def by_torch(lite0: Artifact) -> Classifier:
+    return load_classifier(lite0, threads=2, engine="torch")
+
+
+@pytest.fixture(scope="session")
 def photo(photos: Path) -> Image.Image:
     """A small real photograph, 150 x 100."""
     with Image.open(photos / "coffee.jpg") as image:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from imgq_trainer.artifacts import Artifact
 from imgq_trainer.classifier import Classifier, Probabilities, load_classifier
+from imgq_trainer.engines import Logits
 from imgq_trainer.errors import DeviceUnavailable, PrecisionUnsupported, ScoresNotFinite
 from imgq_trainer.preprocessing import Pixels, to_pixels
 
@@ -58,9 +59,9 @@ def test_the_number_of_threads_changes_no_bit(
 
 @pytest.mark.parametrize("tile", [2, 4])
 def test_a_tile_that_is_filled_up_does_not_depend_on_its_filling(
-    classifier: Classifier, pictures: Pixels, alone: Probabilities, tile: int
+    by_torch: Classifier, pictures: Pixels, alone: Probabilities, tile: int
 ) -> None:
-    tiled = replace(classifier, tile=tile)
+    tiled = replace(by_torch, tile=tile)
     expected = tiled.probabilities(pictures[[0, 1, 2, 3]])
 
     assert np.array_equal(tiled.probabilities(pictures[[3, 2, 0]]), expected[[3, 2, 0]])
@@ -90,12 +91,11 @@ def test_a_batch_of_another_shape_is_refused(
 
 
 def test_a_score_that_is_no_number_is_an_error(classifier: Classifier, pictures: Pixels) -> None:
-    class Broken(torch.nn.Module):
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            return torch.full((len(pictures), 1000), float("nan"))
+    def broken(tile: Pixels) -> Logits:
+        return np.full((len(tile), 1000), np.nan, np.float32)
 
     with pytest.raises(ScoresNotFinite):
-        replace(classifier, network=Broken()).probabilities(pictures[:1])
+        replace(classifier, logits=broken).probabilities(pictures[:1])
 
 
 def test_another_precision_is_refused(lite0: Artifact) -> None:

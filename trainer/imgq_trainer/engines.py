@@ -1,0 +1,83 @@
+"""Engines: which ones can compute a network's scores here, and in which precisions."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from imgq_trainer.errors import EngineUnavailable, PrecisionUnsupported
+
+Tile = npt.NDArray[np.uint8]
+Logits = npt.NDArray[np.float32]
+
+EXACT, BF16 = "exact", "bf16"
+CPU_INFO = Path("/proc/cpuinfo")
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+
+
+class EngineName(StrEnum):
+    OPENVINO = "openvino"
+    TORCH = "torch"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A network that is ready to compute."""
+
+    #: with its version, as in "openvino-2026.4.1"
+    name: str
+    #: how many pictures go through the network at once. The last bits of a score may depend on
+    #: this number, so it is fixed, and short tiles are filled up.
+    tile: int
+    #: (tile, H, W, 3) of uint8 -> (tile, K); safe to call in several threads
+    logits: Callable[[Tile], Logits]
+
+
+def choose_engine(asked: str, device: str) -> EngineName:
+    """Return the engine for a device, "cpu", "cuda" or "cuda:N".
+
+    asked: "auto" for the fastest one that is installed. Raises EngineUnavailable.
+    """
+    installed = importlib.util.find_spec("openvino") is not None
+    on_cpu = device.partition(":")[0] == "cpu"
+    if asked == "auto":
+        return EngineName.OPENVINO if installed and on_cpu else EngineName.TORCH
+    if asked not in list(EngineName):
+        raise EngineUnavailable(asked, f"there are {' and '.join(EngineName)}")
+    if asked == EngineName.OPENVINO and not installed:
+        raise EngineUnavailable(asked, "its package is not installed")
+    if asked == EngineName.OPENVINO and not on_cpu:
+        raise EngineUnavailable(asked, f"it computes on the CPU only, not on {device}")
+    return EngineName(asked)
+
+
+def precisions(device: str) -> tuple[str, ...]:
+    """Return what the device computes at full speed, the fastest first; any engine can do it."""
+    fast = _cpu_has_bf16() if device.partition(":")[0] == "cpu" else _gpu_has_bf16(device)
+    return (BF16, EXACT) if fast else (EXACT,)
+
+
+def check_precision(precision: str, device: str) -> None:
+    """Raise PrecisionUnsupported unless the device offers it."""
+    if precision not in (offered := precisions(device)):
+        raise PrecisionUnsupported(precision, offered)
+
+
+def _cpu_has_bf16() -> bool:
+    try:
+        text = CPU_INFO.read_text()
+    except OSError:  # not Linux
+        return False
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
+    return not BF16_FLAGS.isdisjoint(flags.split())
+
+
+def _gpu_has_bf16(device: str) -> bool:
+    import torch
+
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
