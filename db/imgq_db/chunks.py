@@ -12,7 +12,7 @@ from imgq_db.errors import LeaseLost
 from imgq_db.fairness import JOB_ORDER
 from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
 from imgq_db.manifests import unpack_names
-from imgq_db.options import ClassifyOptions
+from imgq_db.options import AUTO, ClassifyOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,24 @@ class ChunkLease:
 
 # Among the jobs of the highest priority, the one with the fewest leased chunks.
 _CANDIDATES = f"""
-SELECT j.id FROM job j
+SELECT j.id, j.precision FROM job j
 WHERE j.state = 'running' AND j.kind = 'classify' AND j.root = ANY(:roots)
+  AND (j.precision = 'auto' OR j.precision = ANY(:precisions))
   AND EXISTS (SELECT 1 FROM chunk c WHERE c.job_id = j.id AND c.state = 'pending')
 ORDER BY {JOB_ORDER},
   (SELECT count(*) FROM chunk c WHERE c.job_id = j.id AND c.state = 'leased'), j.id
 LIMIT 16
 """
 
+# Two workers may try at once: the first one's choice stands, and the other claims if it can do it.
+_SETTLE_PRECISION = "UPDATE job SET precision = :fastest WHERE id = :job_id AND precision = 'auto'"
+
 _CLAIM = """
 UPDATE chunk c SET state = 'leased', token = c.token + 1, owner = :owner,
     lease_until = imgq_now() + make_interval(secs => :lease_seconds), attempts = c.attempts + 1
 FROM (SELECT id FROM chunk WHERE job_id = :job_id AND state = 'pending'
       ORDER BY first_image LIMIT 1 FOR UPDATE SKIP LOCKED) next, job j
-WHERE c.id = next.id AND j.id = c.job_id
+WHERE c.id = next.id AND j.id = c.job_id AND j.precision = ANY(:precisions)
 RETURNING c.id, c.job_id, j.uid AS job_uid, c.token, c.first_image, c.manifest, j.source,
     j.options, j.model_version_id, j.precision
 """
@@ -63,17 +67,27 @@ WHERE id = :chunk_id AND token = :token AND state = 'leased'
 
 
 def claim_chunk(
-    engine: Engine, *, owner: UUID, roots: Sequence[str], lease_seconds: float
+    engine: Engine,
+    *,
+    owner: UUID,
+    roots: Sequence[str],
+    lease_seconds: float,
+    precisions: Sequence[str] = ("exact",),
 ) -> ChunkLease | None:
-    """Claim the next chunk, committed before any work begins; None if nothing waits."""
+    """Claim the next chunk, committed before any work begins; None if nothing waits.
+
+    precisions: what the worker can compute, the fastest first; that one becomes a job's, for good,
+    if it left the choice open.
+    """
+    able = {"roots": list(roots), "precisions": list(precisions)}
     with engine.connect() as connection:
-        candidates = connection.execute(text(_CANDIDATES), {"roots": list(roots)}).scalars().all()
-    for job_id in candidates:
+        candidates = connection.execute(text(_CANDIDATES), able).all() if precisions else ()
+    for job in candidates:
+        keys = {**able, "job_id": job.id, "owner": owner, "lease_seconds": lease_seconds}
         with engine.begin() as connection:
-            row = connection.execute(
-                text(_CLAIM),
-                {"job_id": job_id, "owner": owner, "lease_seconds": lease_seconds},
-            ).first()
+            if job.precision == AUTO:
+                connection.execute(text(_SETTLE_PRECISION), {**keys, "fastest": precisions[0]})
+            row = connection.execute(text(_CLAIM), keys).first()
         if row is not None:
             return _lease(row, owner)
     return None

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from imgq_db.errors import JobNotFound
 from imgq_db.models import resolve_model
-from imgq_db.options import ClassifyOptions, resolve_precision
+from imgq_db.options import ClassifyOptions, check_precision
 from imgq_db.pages import Page, read_cursor, write_cursor
 from imgq_db.settings import Settings
 from imgq_db.sources import check_source
@@ -120,6 +120,7 @@ class Job:
     root: str
     model_version_id: int
     model: str
+    #: "auto" until the first worker that claims a chunk settles it
     precision: str
     options: ClassifyOptions
     tags: dict[str, str]
@@ -152,7 +153,7 @@ def create_job(engine: Engine, settings: Settings, new: NewJob) -> Job:
         "source": new.source,
         "root": check_source(new.source, settings),
         "model": version.id,
-        "precision": resolve_precision(new.options.precision),
+        "precision": check_precision(new.options.precision),
         "options": json.dumps(new.options.to_json()),
         "tags": json.dumps(dict(new.tags or {})),
         "priority": new.priority.rank,

@@ -7,6 +7,8 @@ from typing import Any
 from imgq_db.errors import OptionInvalid
 
 MAX_TOP_K = 100
+#: The fastest precision of the worker that claims a job's first chunk.
+AUTO = "auto"
 _BUDGET = re.compile(r"(?P<number>[0-9]{1,12})|(?P<percent>[0-9]{1,2}(\.[0-9]+)?|100)%")
 
 
@@ -39,7 +41,7 @@ class ClassifyOptions:
     top_k: int = 5
     min_confidence: float | None = None  # below it the label is null
     max_failures: str | None = None  # "12" or "5%"
-    precision: str = "auto"  # exact | auto | int8
+    precision: str = AUTO  # exact | auto | int8
 
     def __post_init__(self) -> None:
         if not 1 <= self.top_k <= MAX_TOP_K:
@@ -73,13 +75,11 @@ def parse_budget(text: str) -> FailureBudget:
     return FailureBudget(None, float(match["percent"]))
 
 
-def resolve_precision(asked: str) -> str:
-    """Return the precision that a job is run in.
+def check_precision(asked: str) -> str:
+    """Return the precision that a new job is stored with; the first claim settles an "auto".
 
     Raises OptionInvalid where no engine offers it.
     """
-    if asked in ("auto", "exact"):
-        return "exact"
-    raise OptionInvalid(
-        f"No engine offers the precision {asked!r} yet.", "Use --precision exact or auto."
-    )
+    if asked in (AUTO, "exact"):
+        return asked
+    raise OptionInvalid(f"No engine offers the precision {asked!r}.", "Use exact or auto.")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, field_validator
@@ -87,8 +87,15 @@ class Settings(BaseSettings):
     loop_seconds: float = Field(20, gt=0, description="A worker's loop ends after so long.")
     chunk_size: int = Field(256, ge=1, le=4096, description="Images in a chunk.")
     batch_size: int = Field(32, ge=1, le=1024, description="Images in a forward pass.")
-    decode_threads: int | None = Field(None, ge=1, description="Default: the machine's cores.")
-    torch_threads: int | None = Field(None, ge=1, description="Default: the machine's cores.")
+    decode_threads: int | None = Field(
+        None, ge=1, description="Threads that each read, decode and compute. Default: the cores."
+    )
+    torch_threads: int | None = Field(
+        None, ge=1, description="Cores that networks are computed on. Default: all that there are."
+    )
+    engine: Literal["auto", "openvino", "torch"] = Field(
+        "auto", description="What computes networks. auto: OpenVINO on a CPU if it is installed."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
 
     log_level: str = Field("info", description="debug, info, warning or error.")

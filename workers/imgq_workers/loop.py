@@ -42,6 +42,7 @@ def _work(context: WorkerContext) -> int:
                 owner=context.owner,
                 roots=context.roots,
                 lease_seconds=context.settings.lease_seconds,
+                precisions=context.models.precisions,
             )
             if lease is not None:
                 finished += classify_chunk(context, lease)

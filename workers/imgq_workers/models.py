@@ -1,5 +1,6 @@
 """Models of one process: fetched from the data directory and loaded at their first use."""
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,20 @@ class LoadedModels:
         self._settings = settings
         self._loaded: tuple[tuple[int, str], Classifier] | None = None
 
+    @functools.cached_property
+    def precisions(self) -> tuple[str, ...]:
+        """What this process can compute, the fastest first; empty, and logged, if nothing."""
+        from imgq_trainer.engines import choose_engine, precisions
+        from imgq_trainer.errors import TrainerError
+
+        device = choose_device(self._settings.device)
+        try:
+            choose_engine(self._settings.engine, device)
+            return precisions(device)
+        except TrainerError as error:
+            _log.error("nothing_can_be_computed", why=str(error))
+            return ()
+
     def get(self, version_id: int, precision: str) -> "Classifier":
         """Return a classifier, loading it if the last call was for another.
 
@@ -58,10 +73,13 @@ class LoadedModels:
                 device=choose_device(self._settings.device),
                 precision=precision,
                 threads=self._settings.torch_threads,
+                engine=self._settings.engine,
             )
         except (TrainerError, ImgqError, OSError) as error:
             raise ModelUnloadable(version.ref, error) from error
-        _log.info("model_loaded", model=version.ref, device=classifier.device)
+        _log.info(
+            "model_loaded", model=version.ref, device=classifier.device, engine=classifier.engine
+        )
         return classifier
 
 

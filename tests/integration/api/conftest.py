@@ -137,7 +137,7 @@ ROWS = (
 @pytest.fixture
 def finished_job(engine: Engine, settings: Settings, folder: Path) -> Job:
     """A job with five rows: sure, less sure, unsure, failed and skipped."""
-    options = ClassifyOptions(top_k=2, min_confidence=0.3)
+    options = ClassifyOptions(top_k=2, min_confidence=0.3, precision="exact")
     made = create_job(engine, settings, NewJob(source=folder_uri(folder), options=options))
     with engine.begin() as connection:
         connection.execute(

@@ -41,7 +41,7 @@ def test_job_is_accepted_and_shown_whole(api: Api, ring: Any, new_job: Body) -> 
         "name": "mine",
         "source": new_job["source"],
         "model": "imagenet:1",
-        "precision": "exact",
+        "precision": "auto",
         "options": {
             "recursive": True,
             "include": [],

@@ -46,6 +46,8 @@ class ColourClassifier:
 class FixedModels:
     """Stands in for LoadedModels."""
 
+    precisions = ("exact",)
+
     def get(self, version_id: int, precision: str) -> ColourClassifier:
         return ColourClassifier()
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgq_db.errors import OptionInvalid
-from imgq_db.options import ClassifyOptions, FailureBudget, parse_budget, resolve_precision
+from imgq_db.options import ClassifyOptions, FailureBudget, check_precision, parse_budget
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,6 @@ def test_stored_options_of_another_release_are_understood() -> None:
 
 
 def test_auto_and_exact_are_the_only_precisions_there_are() -> None:
-    assert [resolve_precision(asked) for asked in ("auto", "exact")] == ["exact", "exact"]
+    assert [check_precision(asked) for asked in ("auto", "exact")] == ["auto", "exact"]
     with pytest.raises(OptionInvalid, match="int8"):
-        resolve_precision("int8")
+        check_precision("int8")
