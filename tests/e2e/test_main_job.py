@@ -33,7 +33,7 @@ def test_the_photos_are_labelled_and_the_exit_code_is_zero(
     stack: Any, photos: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "labels.csv"
-    done = stack.imgq("submit-folder", photos, "-o", table)
+    done = stack.imgq("submit-folder", photos, "--precision", "exact", "-o", table)
     assert done.code == 0, done.err
     with table.open(newline="", encoding="utf-8") as file:
         labels = {row["path"]: row["label"] for row in csv.DictReader(file)}
