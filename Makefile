@@ -21,7 +21,7 @@ demo: $(READY) ## Label six real photos on a local stack, from nothing to result
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh demo/run.sh
 
 test: lint ## Lint, types, import contracts and the whole test suite
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 lint: $(READY) ## Style, types and the walls between the rooms
 	$(BIN)/ruff format --check .

@@ -15,6 +15,14 @@ import pytest
 
 IMGQ = Path(sys.executable).with_name("imgq")
 PATIENCE_SECONDS = 100
+#: Small chunks and short leases, so that what died is mended soon.
+SMALL = {
+    "IMGQ_CHUNK_SIZE": "16",
+    "IMGQ_LEASE_SECONDS": "3",
+    "IMGQ_BEAT_SECONDS": "0.5",
+    "IMGQ_POLL_SECONDS": "0.2",
+    "IMGQ_RECONCILE_SECONDS": "0.5",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ def stack() -> Iterator[Stack]:
     user = Path(tempfile.mkdtemp(prefix="imgq-e2e-"))
     user.chmod(0o711)
     home = user / "a home"
-    made = Stack(home, clean_environment(home) | {"IMGQ_CHUNK_SIZE": "40"})
+    made = Stack(home, clean_environment(home) | SMALL)
     up = made.imgq("up", "--detach", "--port", free_port())
     assert up.code == 0, up.err
     yield made

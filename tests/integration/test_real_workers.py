@@ -5,10 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import redis
 from sqlalchemy import Engine, text
 
-from imgq_db.cancelling import cancel_job
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.queue import LIST, make_ring
 from imgq_db.settings import Settings
@@ -54,49 +52,14 @@ def test_a_worker_killed_in_the_middle_of_a_chunk_loses_and_doubles_nothing(
     ended: Callable[[Job], Job],
 ) -> None:
     processes.start("reconciler")
-    worker = processes.start("worker", chunk_size=60)
-    job = submit(pictures(240))
+    worker = processes.start("worker", chunk_size=16)
+    job = submit(pictures(96))
     wait_until(lambda: chunks_in(engine, "done") >= 1 and chunks_in(engine, "leased") == 1)
     processes.kill(worker)
     assert get_job(engine, job.uid).state is JobState.RUNNING
-    processes.start("worker", chunk_size=60)
+    processes.start("worker", chunk_size=16)
     ended(job)
-    assert_whole(engine, job, 240)
-
-
-def test_losing_all_of_redis_only_delays(
-    engine: Engine,
-    settings: Settings,
-    processes: Any,
-    submit: Callable[..., Job],
-    pictures: Callable[[int], Path],
-    wait_until: Wait,
-    ended: Callable[[Job], Job],
-) -> None:
-    processes.start("reconciler")
-    processes.start("worker", chunk_size=60, loop_seconds=0.1)
-    job = submit(pictures(240))
-    wait_until(lambda: chunks_in(engine, "done") >= 1)
-    with redis.Redis.from_url(settings.redis_url) as server:
-        server.flushall()
-    ended(job)
-    assert_whole(engine, job, 240)
-
-
-def test_two_jobs_at_once_both_end_whole_on_two_workers(
-    engine: Engine,
-    processes: Any,
-    submit: Callable[..., Job],
-    pictures: Callable[..., Path],
-    ended: Callable[[Job], Job],
-) -> None:
-    processes.start("reconciler")
-    for _ in range(2):
-        processes.start("worker", chunk_size=30)
-    jobs = [submit(pictures(90, "first")), submit(pictures(90, "second"))]
-    for job in jobs:
-        ended(job)
-        assert_whole(engine, job, 90)
+    assert_whole(engine, job, 96)
 
 
 def test_a_worker_asked_to_stop_gives_its_chunk_back(
@@ -108,7 +71,7 @@ def test_a_worker_asked_to_stop_gives_its_chunk_back(
     wait_until: Wait,
 ) -> None:
     worker = processes.start("worker", chunk_size=2000, lease_seconds=600)
-    job = submit(pictures(1500))
+    job = submit(pictures(400))
     wait_until(lambda: len(list_workers(engine)) == 1)
     make_ring(settings)(LIST)
     wait_until(lambda: chunks_in(engine, "leased") == 1)
@@ -117,23 +80,4 @@ def test_a_worker_asked_to_stop_gives_its_chunk_back(
     assert (chunks_in(engine, "leased"), list_workers(engine)) == (0, ())
     with engine.connect() as connection:
         finished = "SELECT coalesce(sum(images), 0) FROM chunk WHERE state = 'done'"
-        assert rows(engine, job) == connection.execute(text(finished)).scalar_one() < 1500
-
-
-def test_a_cancelled_job_gains_no_rows_and_its_worker_lets_go(
-    engine: Engine,
-    processes: Any,
-    submit: Callable[..., Job],
-    pictures: Callable[[int], Path],
-    wait_until: Wait,
-    ended: Callable[[Job], Job],
-) -> None:
-    processes.start("reconciler")
-    processes.start("worker", chunk_size=100, lease_seconds=600)
-    job = submit(pictures(900))
-    wait_until(lambda: chunks_in(engine, "leased") == 1)
-    assert cancel_job(engine, job.uid).state is JobState.CANCELLING
-    assert ended(job).state is JobState.CANCELLED
-    counted = rows(engine, job)
-    wait_until(lambda: all(worker.state == "idle" for worker in list_workers(engine)))
-    assert rows(engine, job) == counted
+        assert rows(engine, job) == connection.execute(text(finished)).scalar_one() < 400

@@ -1,5 +1,6 @@
 """Cancelling: once `cancelled` shows, no row is added and nobody computes."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -141,7 +142,8 @@ def test_a_cancel_racing_a_finish_leaves_rows_or_a_cancel_never_both(
 ) -> None:
     outcomes = set()
 
-    def finish(lease: ChunkLease) -> bool:
+    def finish(lease: ChunkLease, late_seconds: float) -> bool:
+        threading.Event().wait(late_seconds)  # from just before the cancel to well after it
         try:
             finish_chunk(engine, lease, rows(lease))
         except LeaseLost:
@@ -151,9 +153,9 @@ def test_a_cancel_racing_a_finish_leaves_rows_or_a_cancel_never_both(
         return True
 
     with ThreadPoolExecutor(2) as pool:
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             job = listed(3)
-            finished = pool.submit(finish, claim())
+            finished = pool.submit(finish, claim(), 0.06 * number / ROUNDS)
             pool.submit(cancel_job, engine, job.uid).result()
             written = finished.result()
             continue_cancelling(engine)
