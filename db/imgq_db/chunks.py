@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from imgq_db.errors import LeaseLost
-from imgq_db.fairness import JOB_ORDER
+from imgq_db.fairness import JOB_ORDER, TURN_SECONDS
 from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
 from imgq_db.manifests import unpack_names
 from imgq_db.options import AUTO, ClassifyOptions
@@ -35,19 +35,27 @@ class ChunkLease:
     precision: str
 
 
-# Among the jobs of the highest priority, the one with the fewest leased chunks.
+# Among the jobs of the highest priority the one with the fewest leased chunks, then the one that
+# was served longest ago: a lone worker, which holds no chunk when it claims, takes turns too.
 _CANDIDATES = f"""
 SELECT j.id, j.precision FROM job j
 WHERE j.state = 'running' AND j.kind = 'classify' AND j.root = ANY(:roots)
   AND (j.precision = 'auto' OR j.precision = ANY(:precisions))
   AND EXISTS (SELECT 1 FROM chunk c WHERE c.job_id = j.id AND c.state = 'pending')
 ORDER BY {JOB_ORDER},
-  (SELECT count(*) FROM chunk c WHERE c.job_id = j.id AND c.state = 'leased'), j.id
+  (SELECT count(*) FROM chunk c WHERE c.job_id = j.id AND c.state = 'leased'),
+  j.served_at NULLS FIRST, j.id
 LIMIT 16
 """
 
 # Two workers may try at once: the first one's choice stands, and the other claims if it can do it.
 _SETTLE_PRECISION = "UPDATE job SET precision = :fastest WHERE id = :job_id AND precision = 'auto'"
+
+_SERVED = f"""
+UPDATE job SET served_at = imgq_now() WHERE id IN (SELECT id FROM job WHERE id = :job_id
+    AND coalesce(served_at, '-infinity') < (SELECT imgq_now()) - interval '{TURN_SECONDS} seconds'
+    FOR UPDATE SKIP LOCKED)
+"""
 
 _CLAIM = """
 UPDATE chunk c SET state = 'leased', token = c.token + 1, owner = :owner,
@@ -88,6 +96,8 @@ def claim_chunk(
             if job.precision == AUTO:
                 connection.execute(text(_SETTLE_PRECISION), {**keys, "fastest": precisions[0]})
             row = connection.execute(text(_CLAIM), keys).first()
+            if row is not None:
+                connection.execute(text(_SERVED), keys)
         if row is not None:
             return _lease(row, owner)
     return None

@@ -1,10 +1,12 @@
 """Who goes first: the order of jobs in every claim."""
 
-#: A waiting job moves up one priority after so long, so that nothing starves.
+#: A job that nobody served for so long counts as one priority higher, so that nothing starves.
 AGING_SECONDS = 600
+#: The time of a job's last claim is written at most so often: many workers share its row.
+TURN_SECONDS = 0.5
 
-#: SQL over `job j`: high before normal before low, old jobs a little higher.
+#: SQL over `job j`: high before normal before low; one that waits long moves up until it is served.
 JOB_ORDER = (
-    "greatest(j.priority - floor(extract(epoch FROM (SELECT imgq_now()) - j.created_at)"
-    f" / {AGING_SECONDS}), 0)"
+    "greatest(j.priority - floor(extract(epoch FROM (SELECT imgq_now())"
+    f" - coalesce(j.served_at, j.created_at)) / {AGING_SECONDS}), 0)"
 )

@@ -36,15 +36,22 @@ def check_source(uri: str, settings: Settings) -> str:
 
 
 def source_folder(uri: str, settings: Settings) -> Path:
-    """Return the folder of this machine that the source means.
+    """Return the folder of this machine that the source means, whether it is there or not.
 
+    Below a root links are resolved, so that none leads out of it.
     Raises SourceInvalid, SourceNotAllowed.
     """
     root = check_source(uri, settings)
     if root == FILE_ROOT:
         return _file_path(uri)
     _, relative = _split_root(uri)
-    return settings.roots[root] / os.fsdecode(relative)
+    top = settings.roots[root].resolve()
+    folder = (top / os.fsdecode(relative)).resolve()
+    if not folder.is_relative_to(top):
+        raise SourceNotAllowed(
+            f"{uri!r} leads out of its root by a link.", "Name a folder inside the root."
+        )
+    return folder
 
 
 def readable_roots(settings: Settings) -> tuple[str, ...]:

@@ -120,6 +120,7 @@ class JobRow(Table):
     started_at: Mapped[datetime.datetime | None]
     finished_at: Mapped[datetime.datetime | None]
     deleted_at: Mapped[datetime.datetime | None]  # gone for users; its rows are purged in batches
+    served_at: Mapped[datetime.datetime | None]  # when one of its chunks was last claimed
     # Listing: a lease of its own, and how far it came.
     listing_token: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)
     listing_until: Mapped[datetime.datetime | None]

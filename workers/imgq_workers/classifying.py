@@ -16,14 +16,19 @@ from imgq_db.chunks import (
 from imgq_db.closing import close_job
 from imgq_db.counting import store_counters
 from imgq_db.engine import is_outage
-from imgq_db.errors import LeaseLost
+from imgq_db.errors import LeaseLost, SourceNotAllowed
 from imgq_db.jobs import JobError
 from imgq_db.ledger import LedgerRow
 from imgq_db.sources import source_folder
 from imgq_db.workers import set_activity
 from imgq_trainer.errors import RootUnavailable, Stopped
 from imgq_workers.context import WorkerContext
-from imgq_workers.errors import chunk_keeps_failing, model_unloadable, source_unreadable
+from imgq_workers.errors import (
+    chunk_keeps_failing,
+    model_unloadable,
+    source_refused,
+    source_unreadable,
+)
 from imgq_workers.leasekeeper import Keeper, keep_lease
 from imgq_workers.models import ModelUnloadable
 from imgq_workers.outcome_rows import ledger_row
@@ -42,6 +47,8 @@ def classify_chunk(context: WorkerContext, lease: ChunkLease) -> bool:
                 return _classify(context, lease, keeper)
         except ModelUnloadable as error:
             _end(context, lease, model_unloadable(error.model, error.why))
+        except SourceNotAllowed as error:
+            _end(context, lease, source_refused(error))
         except RootUnavailable as error:
             _end(context, lease, _unreadable(context, lease, error))
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from imgq_db.errors import ImgqError
 from imgq_db.jobs import JobError
 
 
@@ -24,6 +25,11 @@ def listing_raised(why: Exception) -> JobError:
         f"Listing raised {type(why).__name__}: {why}",
         "The worker's log has the traceback; this is likely a bug in imgq.",
     )
+
+
+def source_refused(refused: ImgqError) -> JobError:
+    """The job's folder is none that the worker may read."""
+    return JobError(refused.slug, refused.title, str(refused), refused.hint)
 
 
 def retried_job_gone() -> JobError:

@@ -10,14 +10,14 @@ import structlog
 from imgq_db.cancelling import end_job
 from imgq_db.closing import close_job
 from imgq_db.engine import is_outage
-from imgq_db.errors import JobNotFound, LeaseLost
+from imgq_db.errors import JobNotFound, LeaseLost, SourceNotAllowed
 from imgq_db.jobs import JobError, get_job
 from imgq_db.listing import ListingLease, add_chunks, claim_listing, release_listing
 from imgq_db.queue import CLASSIFY
 from imgq_db.retries import failed_paths
 from imgq_db.sources import source_folder
 from imgq_workers.context import WorkerContext
-from imgq_workers.errors import listing_raised, retried_job_gone, source_unreadable
+from imgq_workers.errors import listing_raised, retried_job_gone, source_refused, source_unreadable
 from imgq_workers.leasekeeper import keep_listing
 from imgq_workers.patterns import make_filter
 from imgq_workers.walking import walk
@@ -71,6 +71,8 @@ class Lister:
         match error:
             case JobNotFound():
                 return retried_job_gone()
+            case SourceNotAllowed():
+                return source_refused(error)
             case OSError():
                 folder = source_folder(lease.source, self.context.settings)
                 return source_unreadable(folder, lease.source, error)

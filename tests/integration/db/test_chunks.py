@@ -100,6 +100,30 @@ def test_a_job_that_waited_moves_up(
     assert claim().job_id == (old.id if old_wins else new.id)
 
 
+def test_a_lone_worker_takes_turns_between_jobs(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows, move_clock: Clock
+) -> None:
+    large, small = listed(*[1] * 6), listed(*[1] * 2)
+    served = []
+    for _ in range(4):
+        lease = claim()
+        finish_chunk(engine, lease, rows(lease))
+        move_clock(1)
+        served.append(lease.job_id)
+    assert served == [large.id, small.id, large.id, small.id]
+
+
+def test_an_old_job_that_is_being_served_does_not_pass_an_urgent_one(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows, move_clock: Clock
+) -> None:
+    listed(*[1] * 6)
+    move_clock(7200)
+    lease = claim()
+    finish_chunk(engine, lease, rows(lease))
+    urgent = listed(1, priority=Priority.HIGH)
+    assert claim().job_id == urgent.id
+
+
 def test_a_worker_claims_only_sources_that_it_can_read(
     engine: Engine, listed: Jobs, claim: Claim
 ) -> None:

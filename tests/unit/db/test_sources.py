@@ -97,3 +97,15 @@ def test_a_double_slash_cannot_turn_a_relative_path_into_an_absolute_one() -> No
 def test_readable_roots_are_the_configured_ones_and_files_where_allowed() -> None:
     assert readable_roots(LOCAL) == (FILE_ROOT, "b", "photos")
     assert readable_roots(SERVER) == ("photos",)
+
+
+def test_a_link_below_a_root_cannot_lead_out_of_it(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "inside").mkdir(parents=True)
+    outside.mkdir()
+    (root / "out").symlink_to(outside)
+    (root / "in").symlink_to(root / "inside")
+    settings = Settings(roots={"r": root})
+    assert source_folder("root:r/in", settings) == (root / "inside").resolve()
+    with pytest.raises(SourceNotAllowed, match="leads out of its root"):
+        source_folder("root:r/out", settings)

@@ -173,6 +173,7 @@ def upgrade() -> None:
         sa.Column("started_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("finished_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("deleted_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.Column("served_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("listing_token", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("listing_until", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("listing_cursor", postgresql.BYTEA(), nullable=True),
