@@ -149,7 +149,13 @@ def _run_children(
             key_file=str(running.home.api_key),
         )
         on_ready(running)
-        supervise((*running.servers, *children), stop=signals.asked, say=say, logs=logs)
-        running.state.update(status=Status.STOPPING)
+        supervise(
+            (*running.servers, *children),
+            stop=signals.asked,
+            say=say,
+            logs=logs,
+            save=running.state.save,
+        )
+        running.state.note(status=Status.STOPPING)
     finally:
         stop_children(children, hurry=signals.hurried, say=say)

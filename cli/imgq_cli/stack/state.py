@@ -66,17 +66,35 @@ class StateFile:
     def __init__(self, path: Path, state: State) -> None:
         self.path = path
         self.state = state
+        self._written: State | None = None
         self._write()
 
     def update(self, **changes: Any) -> None:
-        """Replace fields of the state."""
+        """Replace fields of the state. Raises OSError."""
         self.state = dataclasses.replace(self.state, **changes)
         self._write()
 
+    def note(self, **changes: Any) -> None:
+        """Replace fields of the state; what a full disk refuses is kept for `save`."""
+        self.state = dataclasses.replace(self.state, **changes)
+        self.save()
+
     def put(self, record: ProcessRecord) -> None:
-        """Note a process, in place of an earlier one of the same name."""
+        """Note a process, in place of an earlier one of the same name.
+
+        A process that runs must not suffer from a disk that is full: see `note`.
+        """
         others = (known for known in self.state.processes if known.name != record.name)
-        self.update(processes=(*others, record))
+        self.note(processes=(*others, record))
+
+    def save(self) -> OSError | None:
+        """Write what the file lacks; return why that could not be done."""
+        try:
+            if self._written != self.state:
+                self._write()
+        except OSError as error:
+            return error
+        return None
 
     def remove(self) -> None:
         """Delete the file: nothing runs any more."""
@@ -85,6 +103,7 @@ class StateFile:
     def _write(self) -> None:
         text = json.dumps(dataclasses.asdict(self.state), default=_as_text, indent=2)
         write_private(self.path, text + "\n")
+        self._written = self.state
 
 
 def _as_text(value: object) -> str:

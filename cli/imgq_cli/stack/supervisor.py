@@ -13,7 +13,7 @@ from imgq_cli.stack.events import Say
 from imgq_cli.stack.logs import rotate
 
 TICK_SECONDS = 0.1
-ROTATE_EVERY_SECONDS = 2.0
+CARE_EVERY_SECONDS = 2.0
 #: From this many deaths in a row on, the log's last lines are shown too.
 SHOW_LINES_FROM = 3
 
@@ -80,19 +80,47 @@ def how_it_ended(code: int) -> str:
     return f"exit {code}" if code >= 0 else f"signal {-code}"
 
 
+class StateKeeper:
+    """Writes the state file once it can be written, and says when it could not be, once."""
+
+    def __init__(self, save: Callable[[], OSError | None], say: Say) -> None:
+        self._save = save
+        self._say = say
+        self._refused = False
+
+    def look(self) -> None:
+        """Write what the state file lacks."""
+        fault = self._save()
+        if fault and not self._refused:
+            self._say(
+                f"The state file cannot be written: {fault.strerror or fault}. "
+                "The stack goes on, and the file is tried again."
+            )
+        elif self._refused and not fault:
+            self._say("The state file is written again.")
+        self._refused = fault is not None
+
+
 def supervise(
-    supervised: Sequence[Supervised], *, stop: Callable[[], bool], say: Say, logs: Path
+    supervised: Sequence[Supervised],
+    *,
+    stop: Callable[[], bool],
+    say: Say,
+    logs: Path,
+    save: Callable[[], OSError | None],
 ) -> None:
-    """Restart what dies and cut what grows, until stop() says so."""
+    """Restart what dies, cut what grows and save what is noted, until stop() says so."""
     watches = [Watch(child, say) for child in supervised]
-    rotate_at = 0.0
+    keeper = StateKeeper(save, say)
+    care_at = 0.0
     while not stop():
         for watch in watches:
             watch.look()
-        if time.monotonic() >= rotate_at:
+        if time.monotonic() >= care_at:
+            keeper.look()
             for log in logs.glob("*.log"):
                 rotate(log)
-            rotate_at = time.monotonic() + ROTATE_EVERY_SECONDS
+            care_at = time.monotonic() + CARE_EVERY_SECONDS
         time.sleep(TICK_SECONDS)
 
 

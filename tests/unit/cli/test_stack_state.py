@@ -3,12 +3,14 @@
 import errno
 import os
 import stat
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from imgq_cli.stack.accounts import Account, closed_folder
+from imgq_cli.stack.children import Child, ChildSpec
 from imgq_cli.stack.errors import AccountMissing, DiskFull, HomeUnreachable, HomeUnusable
 from imgq_cli.stack.home import (
     Home,
@@ -37,6 +39,26 @@ def test_a_state_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_state(file.path) == file.state
     assert file.state.processes == (ProcessRecord("api", 8, 2.5, "imgq_api"),)
     assert mode(file.path) == 0o600
+
+
+def test_a_full_disk_harms_no_child_and_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = State()
+    file = StateFile(tmp_path / "state.json", before)
+    spec = ChildSpec("child", (sys.executable, "-c", "input()"), "python", {})
+    child = Child(spec, log=tmp_path / "log", lock_fd=2, noted=file.put)
+    with monkeypatch.context() as full:
+        full.setattr("imgq_cli.stack.state.write_private", refuse)
+        child.start()
+        child.kill()
+        fault = file.save()
+    assert (fault and fault.errno, read_state(file.path)) == (errno.ENOSPC, before)
+    assert (file.save(), read_state(file.path)) == (None, file.state)
+    assert [record.pid for record in file.state.processes] == [child.pid]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "ready"}', "\x00\x01"])

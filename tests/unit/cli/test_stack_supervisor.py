@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgq_cli.stack.backoff import LONGEST_DELAY_SECONDS, RECOVERED_SECONDS, Backoff
-from imgq_cli.stack.supervisor import Watch, how_it_ended
+from imgq_cli.stack.supervisor import StateKeeper, Watch, how_it_ended
 
 
 class FakeChild:
@@ -76,6 +76,20 @@ def test_a_child_that_cannot_be_started_is_tried_again_later() -> None:
     assert said[1] == (
         "api could not be started again: no such program 2 times in a row; next start in 1 s."
     )
+
+
+def test_a_state_that_cannot_be_written_is_said_once_and_once_more_when_it_is() -> None:
+    fault = OSError(28, "No space left on device")
+    outcomes: list[OSError | None] = [None, fault, fault, None, None]
+    said: list[str] = []
+    keeper = StateKeeper(lambda: outcomes.pop(0), said.append)
+    while outcomes:
+        keeper.look()
+    assert said == [
+        "The state file cannot be written: No space left on device. "
+        "The stack goes on, and the file is tried again.",
+        "The state file is written again.",
+    ]
 
 
 @given(st.integers(min_value=1, max_value=10_000))
