@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from sqlalchemy import Engine
@@ -73,7 +74,11 @@ def test_of_many_at_once_one_runs(died_before: bool, engine: Engine, move_clock:
         begin(engine, 1, "k", "hash")
         move_clock(31)
 
+    ready = Barrier(8)
+
     def run(_: int) -> bool:
+        with engine.connect():  # the pool has one for each, so that all begin together
+            ready.wait(10)
         try:
             return begin(engine, 1, "k", "hash") is None
         except IdempotencyInFlight:

@@ -26,14 +26,20 @@ from imgq_db.models import (
 from imgq_db.settings import Settings
 
 Make = Callable[..., Path]
-PREPROCESSING = {"resize": 256, "crop": 224, "interpolation": "bicubic"}
+PREPROCESSING = {
+    "resize": 256,
+    "crop": 224,
+    "interpolation": "bicubic",
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+}
 NEW = NewVersion("0" * 64, "resnet18", ("a", "b"), PREPROCESSING, {"accuracy": 0.5})
 
 
 def safetensors_bytes(value: float) -> bytes:
-    header = {"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    header = {"head.bias": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
     text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + struct.pack("<f", value)
+    return struct.pack("<Q", len(text)) + text + struct.pack("<ff", value, value)
 
 
 @pytest.fixture
@@ -150,6 +156,12 @@ def test_importing_a_damaged_versions_files_again_mends_them(
         {"labels": ["a", "\ud800"]},
         {"labels": ["a", "a"]},
         {"labels": {"a": 1}},
+        {"labels": ["a", "b", "c"]},
+        {"architecture": {"library": "timm", "name": "r", "arguments": {"pretrained": True}}},
+        {"temperature": None},
+        {"temperature": 0},
+        {"preprocessing": {}},
+        {"preprocessing": {**PREPROCESSING, "crop": 300}},
         {"preprocessing": [1]},
         {"preprocessing": {"mean": float("nan")}},
         {"metrics": {"loss": float("inf")}},
