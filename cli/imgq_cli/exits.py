@@ -8,6 +8,8 @@ class Exit(IntEnum):
 
     OK = 0
     UNEXPECTED = 1
+    #: What was asked for does not go with how things are, such as deleting a job that runs.
+    CONFLICT = 1
     USAGE = 2
     #: The job finished, but some images failed.
     SOME_FAILED = 3

@@ -9,6 +9,7 @@ import rich_click as click
 
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+_TAG_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 _BUDGET = re.compile(r"\d+|\d+(\.\d+)?%")
 
 
@@ -44,6 +45,13 @@ class Tag(click.ParamType[tuple[str, str]]):
         key, equals, rest = str(value).partition("=")
         if not key or not equals:
             self.fail(f"{value!r} is not a tag such as camera=north.", param, ctx)
+        if not _TAG_KEY.fullmatch(key):
+            self.fail(
+                f"{key!r} cannot be a tag's key: at most 63 of a-z A-Z 0-9 . _ / -, the first "
+                "a letter or digit. The value may be any text.",
+                param,
+                ctx,
+            )
         return key, rest
 
 

@@ -12,10 +12,19 @@ EXIT_OF_STATUS: Mapping[int, Exit] = {
     401: Exit.AUTH,
     403: Exit.AUTH,
     404: Exit.NOT_FOUND,
+    409: Exit.CONFLICT,
     422: Exit.USAGE,
     502: Exit.UNREACHABLE,
     503: Exit.UNREACHABLE,
     504: Exit.UNREACHABLE,
+}
+
+#: Of a 401 the server says which header it wants, which nobody types here.
+KEY_HINT = "set IMGQ_API_KEY to a key of this server (imgq keys create makes one)"
+#: For an answer without a hint of its own.
+HINT_OF_STATUS: Mapping[int, str] = {
+    403: "use a key with the scope that is missing",
+    422: "the same command with --help tells what it takes",
 }
 
 
@@ -27,25 +36,16 @@ def error_of(status: int, body: object, *, url: str) -> CliError:
             hint="imgq --server URL …, with the URL that imgq up printed",
         )
     detail = str(body.get("detail") or body["title"])
-    message = "\n".join([detail, *_field_errors(body)])
-    hint = body.get("hint") or _default_hint(status)
+    message = "\n".join([detail, *_field_errors(body, detail)])
+    hint = KEY_HINT if status == 401 else body.get("hint") or HINT_OF_STATUS.get(status)
     code = EXIT_OF_STATUS.get(status, Exit.UNEXPECTED)
     if code is Exit.UNREACHABLE:
         return ServerUnreachable(message, hint=hint, problem=body)
     return CliError(message, hint=hint, exit_code=code, problem=body)
 
 
-def _field_errors(problem: dict[str, Any]) -> list[str]:
-    return [
-        f"  {error.get('pointer') or '/'}: {error.get('detail')}"
-        for error in problem.get("errors") or []
-        if isinstance(error, dict)
-    ]
-
-
-def _default_hint(status: int) -> str | None:
-    if status == 401:
-        return "set IMGQ_API_KEY to a key of this server (imgq keys create makes one)"
-    if status == 403:
-        return "use a key with the scope that is missing"
-    return None
+def _field_errors(problem: dict[str, Any], detail: str) -> list[str]:
+    errors = [error for error in problem.get("errors") or [] if isinstance(error, dict)]
+    if len(errors) == 1 and str(errors[0].get("detail")) in detail:
+        return []
+    return [f"  {error.get('pointer') or '/'}: {error.get('detail')}" for error in errors]

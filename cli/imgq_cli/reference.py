@@ -25,7 +25,10 @@ environment (`IMGQ_…`), then `./imgq.toml`, then the user's `config.toml`, the
 
 MEANING_OF_EXIT = {
     Exit.OK: "ok",
-    Exit.UNEXPECTED: "something unexpected, or a conflict such as deleting a job that runs",
+    Exit.UNEXPECTED: (
+        "a conflict such as deleting a job that runs, a check that found something broken, "
+        "or something unexpected"
+    ),
     Exit.USAGE: "the command cannot be done as typed, or the server refused what it asks for",
     Exit.SOME_FAILED: "the job finished, but some pictures failed",
     Exit.AUTH: "no key, a wrong key, or a key that may not do this",

@@ -56,8 +56,9 @@ def find_target(server: str | None) -> Target:
     if url is None:
         raise _no_server(stack)
     local = own_url is not None and _same_server(url, own_url)
-    if settings.api_key is not None:
-        return Target(url, settings.api_key.get_secret_value(), local)
+    given = settings.api_key.get_secret_value().strip() if settings.api_key else ""
+    if given:
+        return Target(url, given, local)
     # The stack's key goes to the stack only, never to another server.
     key_file = stack.key_file if stack and local else None
     return Target(url, _stack_key(Path(key_file)) if key_file else None, local)

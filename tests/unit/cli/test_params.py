@@ -24,6 +24,17 @@ def test_a_tag_keeps_the_equals_signs_of_its_value() -> None:
     assert Tag().convert("a=b=c", None, None) == ("a", "b=c")
 
 
+@pytest.mark.parametrize("key", ["a", "a/b.c_d-e", "0" * 63])
+def test_keys_of_tags(key: str) -> None:
+    assert Tag().convert(f"{key}=ключ", None, None) == (key, "ключ")
+
+
+@pytest.mark.parametrize("key", ["ключ", "a b", "-a", "a:b", "a\n", "0" * 64])
+def test_what_cannot_be_the_key_of_a_tag(key: str) -> None:
+    with pytest.raises(click.BadParameter, match="cannot be a tag's key"):
+        Tag().convert(f"{key}=x", None, None)
+
+
 @pytest.mark.parametrize("text", ["0", "12", "5%", "0.5%", "100%"])
 def test_budgets(text: str) -> None:
     assert FailureBudget().convert(text, None, None) == text

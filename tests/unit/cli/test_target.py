@@ -53,6 +53,13 @@ def test_the_local_stack_is_found_with_its_key(stack: Path) -> None:
     assert find_target(None) == Target(STACK, "imgq_local_secret", local=True)
 
 
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_key_is_none(stack: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("IMGQ_API_KEY", text)
+
+    assert find_target(None).key == "imgq_local_secret"
+
+
 def test_a_stack_that_was_killed_is_not_a_server(stack: Path) -> None:
     state = stack.with_name("state.json")
     state.write_text(state.read_text().replace(f'"pid": {os.getpid()}', '"pid": 4194303'))
