@@ -13,6 +13,8 @@ from imgq_cli.exports import unbroken
 from imgq_cli.shapes import Job, Result, Summary, Worker
 
 PAGE = 500
+#: The server counts a very large job for up to 120 s.
+SUMMARY_SECONDS = 130.0
 
 
 def create_job(client: Client, body: Mapping[str, Any]) -> Job:
@@ -53,8 +55,9 @@ def delete_job(client: Client, uid: str) -> None:
 
 
 def get_summary(client: Client, uid: str) -> Summary:
-    """Return counts by label and by error code."""
-    summary: Summary = client.get(f"/v1/jobs/{uid}/summary")
+    """Return counts by label and by error code; a very large job takes a minute or two."""
+    path = f"/v1/jobs/{uid}/summary"
+    summary: Summary = client.get(path, answer_seconds=SUMMARY_SECONDS, repeats=False)
     return summary
 
 

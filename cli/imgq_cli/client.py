@@ -67,6 +67,7 @@ class Client:
         self, target: Target, *, adapter: BaseAdapter | None = None, clock: Clock = time
     ) -> None:
         self.target = target
+        self._adapter = adapter
         self._clock = clock
         self._session = requests.Session()
         self._session.headers["Accept"] = "application/json"
@@ -80,9 +81,19 @@ class Client:
         self._session.mount(target.url + PROBE_PATH, adapter or HTTPAdapter())
 
     def get(
-        self, path: str, params: Params = None, *, answer_seconds: float = ANSWER_SECONDS
+        self,
+        path: str,
+        params: Params = None,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+        repeats: bool = True,
     ) -> Any:
-        """Return the body of a GET."""
+        """Return the body of a GET.
+
+        repeats=False: a question that costs the server minutes is asked once.
+        """
+        if not repeats:
+            self._session.mount(self.target.url + path, self._adapter or HTTPAdapter())
         return self._send("GET", path, params=params, answer_seconds=answer_seconds).body
 
     def post(self, path: str, body: object) -> Reply:

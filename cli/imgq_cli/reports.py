@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgq_cli.codes import MEANING
+from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
 from imgq_cli.formats import count, duration, number, short_id
 from imgq_cli.progress import STYLE_OF_STATE, figures, phase
 from imgq_cli.shapes import TERMINAL, Job, Summary
-from imgq_cli.terminal import ACCENT, BAD, QUIET, WARNING, err, next_steps, printable, tried
+from imgq_cli.terminal import (
+    ACCENT,
+    BAD,
+    QUIET,
+    WARNING,
+    err,
+    interactive,
+    next_steps,
+    printable,
+    printable_lines,
+    tried,
+    warn,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,21 +45,48 @@ def exit_of(job: Job) -> Exit:
     return Exit.SOME_FAILED if job["progress"]["failed"] else Exit.OK
 
 
-def show_report(job: Job, summary: Summary, outputs: Sequence[Path] = ()) -> None:
-    """Print how a job ended on stderr."""
+def show_report(job: Job, summarize: Callable[[], Summary], outputs: Sequence[Path] = ()) -> None:
+    """Print how a job ended on stderr: first what is known, then the counts, which may take long.
+
+    summarize: asks for the counts. What it fails with is told, and changes nothing about the job.
+    """
     console = err()
     console.print(_headline(job))
     show_job_error(job)
     console.print()
+    for path in outputs:
+        console.print(f"Written to {printable(str(path))}")
+    if job["state"] in TERMINAL:
+        _count(job, summarize)
+    show_next_steps(job, outputs)
+
+
+def _count(job: Job, summarize: Callable[[], Summary]) -> None:
+    try:
+        with _counting():
+            summary = summarize()
+    except CliError as error:
+        warn(f"The counts by label are not shown: {printable_lines(error.message)}")
+        again = f"imgq watch {short_id(job['id'])}"
+        next_steps(("ask again; a very large job takes minutes", again))
+    else:
+        _show_counts(summary)
+
+
+def _counting() -> AbstractContextManager[object]:
+    if interactive(sys.stderr):
+        return err().status("Counting the labels …")
+    return nullcontext()
+
+
+def _show_counts(summary: Summary) -> None:
+    console = err()
     if summary["labels"] or summary["unsure"]:
         console.print(_labels(summary))
         console.print()
     if summary["errors"] or summary["skipped"]:
         console.print(_unlabelled(summary))
         console.print()
-    for path in outputs:
-        console.print(f"Written to {printable(str(path))}")
-    show_next_steps(job, outputs)
 
 
 def show_job_error(job: Job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,5 +155,5 @@ def _finish(client: Client, invocation: Invocation, job: Job, waiting: Waiting) 
     elif waiting.outputs:
         warn("No file was written, as the job has not succeeded.")
     if not invocation.json:
-        show_report(last, get_summary(client, last["id"]), written)
+        show_report(last, partial(get_summary, client, last["id"]), written)
     return exit_of(last)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import rich_click as click
 
 from imgq_cli.calls import get_summary
@@ -26,5 +28,5 @@ def command(invocation: Invocation, /, job: str, timeout: float | None) -> int:
     client = connect(invocation)
     last = track(client, invocation, resolve_job(client, job), timeout_seconds=timeout)
     if not invocation.json:
-        show_report(last, get_summary(client, last["id"]))
+        show_report(last, partial(get_summary, client, last["id"]))
     return exit_of(last)

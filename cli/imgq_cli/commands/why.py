@@ -5,14 +5,15 @@ from __future__ import annotations
 import rich_click as click
 
 from imgq_cli.calls import get_job, get_summary, list_workers
-from imgq_cli.client import connect
+from imgq_cli.client import Client, connect
+from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
 from imgq_cli.panels import job_headline
 from imgq_cli.reasons import Reason, Surroundings, explain
 from imgq_cli.shapes import Job
-from imgq_cli.terminal import emit_json, out, printable, tried
+from imgq_cli.terminal import emit_json, out, printable, printable_lines, tried, warn
 
 
 @click.command("why")
@@ -26,7 +27,7 @@ def command(invocation: Invocation, /, job: str) -> int:
     around = Surroundings(
         workers=list_workers(client),
         queue_answers=not isinstance(ready, dict) or ready.get("redis", True),
-        errors=get_summary(client, found["id"])["errors"],
+        errors=_errors(client, found),
     )
     reasons = explain(found, around)
     if invocation.json:
@@ -35,6 +36,17 @@ def command(invocation: Invocation, /, job: str) -> int:
         return Exit.OK
     _show(found, reasons)
     return Exit.OK
+
+
+def _errors(client: Client, job: Job) -> dict[str, int]:
+    """Return how many pictures failed by code; the rest of the answer stands without it."""
+    if not job["progress"]["failed"]:
+        return {}
+    try:
+        return get_summary(client, job["id"])["errors"]
+    except CliError as error:
+        warn(f"What the pictures failed with is not shown: {printable_lines(error.message)}")
+        return {}
 
 
 def _show(job: Job, reasons: list[Reason]) -> None:

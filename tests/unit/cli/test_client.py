@@ -1,14 +1,18 @@
 """The HTTP client: retries, keys, and answers that are not from imgq."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
-from imgq_cli.client import PATIENCE_SECONDS, Client, make_retry
+from imgq_cli.calls import SUMMARY_SECONDS, get_summary
+from imgq_cli.client import CONNECT_SECONDS, PATIENCE_SECONDS, Client, make_retry
 from imgq_cli.errors import CliError, ServerUnreachable
 from imgq_cli.exits import Exit
 from imgq_cli.fakes import Answer, FakeClock, FakeServer
+from imgq_cli.problems import HINT_OF_STATUS, KEY_HINT
 from imgq_cli.target import Target
 
 TARGET = Target("http://imgq.test", "imgq_ab_secret", local=False)
@@ -75,6 +79,75 @@ def test_another_server_on_that_port_is_recognised(
 
     with pytest.raises(ServerUnreachable, match="not as an imgq server does"):
         client.get("/v1/jobs")
+
+
+def test_a_question_that_costs_minutes_is_asked_once_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[object, object]] = []
+
+    def send(self: HTTPAdapter, request: object, **options: Any) -> None:
+        asked.append((self.max_retries.total, options["timeout"]))
+        raise requests.ReadTimeout
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    with pytest.raises(ServerUnreachable):
+        get_summary(Client(TARGET), "x")
+
+    assert asked == [(0, (CONNECT_SECONDS, SUMMARY_SECONDS))]
+    assert SUMMARY_SECONDS > 120
+
+
+def problem(status: int, **more: object) -> Answer:
+    body = {"title": "Refused", "status": status, "detail": "It was refused.", "hint": None}
+    return Answer(body | more, status)
+
+
+def refusal(client: Client, server: FakeServer, answer: Answer) -> CliError:
+    server.on("GET", "/v1/jobs", answer)
+    with pytest.raises(CliError) as caught:
+        client.get("/v1/jobs")
+    return caught.value
+
+
+def test_a_refused_key_is_told_in_the_words_of_the_command_line(
+    client: Client, server: FakeServer
+) -> None:
+    error = refusal(client, server, problem(401, hint="Send Authorization: Bearer imgq_…"))
+
+    assert (error.hint, error.exit_code) == (KEY_HINT, Exit.AUTH)
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"), [(403, "Ask."), (403, None), (422, None), (409, "Cancel it first.")]
+)
+def test_another_refusal_keeps_the_servers_hint_if_it_has_one(
+    client: Client, server: FakeServer, status: int, hint: str | None
+) -> None:
+    error = refusal(client, server, problem(status, hint=hint))
+
+    assert error.hint == (hint or HINT_OF_STATUS[status])
+
+
+def test_a_conflict_is_exit_1(client: Client, server: FakeServer) -> None:
+    assert refusal(client, server, problem(409)).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("detail", "tags", "message"),
+    [
+        ("#/name: Too long.", [], "#/name: Too long."),
+        ("No.", [], "No.\n  #/name: Too long."),
+        ("Too long.", ["Too many."], "Too long.\n  #/name: Too long.\n  #/tags: Too many."),
+    ],
+)
+def test_a_field_error_alone_is_not_said_twice(
+    client: Client, server: FakeServer, detail: str, tags: list[str], message: str
+) -> None:
+    errors = [{"pointer": "#/name", "detail": "Too long."}]
+    errors += [{"pointer": "#/tags", "detail": text} for text in tags]
+
+    assert refusal(client, server, problem(422, detail=detail, errors=errors)).message == message
 
 
 def test_a_redirect_is_told_and_not_followed(client: Client, server: FakeServer) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 from click.testing import Result
 
 from imgq_cli.exits import Exit
@@ -138,6 +139,32 @@ def test_why_says_what_the_job_waits_for(server: FakeServer, imgq: Imgq, make_jo
         "imgq doctor",
         "imgq worker, or imgq up on this machine",
     ]
+
+
+def test_a_timeout_is_not_stretched_by_counting(
+    server: FakeServer, imgq: Imgq, make_job: MakeJob
+) -> None:
+    server.on("GET", JOB, Answer(make_job("running")))
+
+    result = imgq("watch", UID, "--timeout", "1s")
+
+    assert result.exit_code == Exit.STILL_RUNNING
+    assert {sent.path for sent in server.requests} == {JOB}
+
+
+def test_why_and_watch_outlive_a_summary_that_is_too_slow(
+    server: FakeServer, imgq: Imgq, make_job: MakeJob
+) -> None:
+    server.on("GET", JOB, Answer(make_job("succeeded", failed=2)))
+    server.on("GET", "/readyz", Answer({"status": "ready", "redis": True}))
+    server.on("GET", "/v1/workers", Answer({"items": [], "next_cursor": None}))
+    server.on("GET", f"{JOB}/summary", requests.ReadTimeout("slow"))
+
+    why, watch = imgq("why", UID), imgq("watch", UID)
+
+    assert (why.exit_code, watch.exit_code) == (Exit.OK, Exit.SOME_FAILED)
+    assert "What the pictures failed with is not shown" in why.stderr
+    assert "The counts by label are not shown" in watch.stderr
 
 
 @pytest.mark.parametrize(("width", "columns"), [("100", 7), ("60", 5)])

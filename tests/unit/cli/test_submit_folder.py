@@ -11,6 +11,7 @@ from click.testing import Result
 
 from imgq_cli.exits import Exit
 from imgq_cli.fakes import Answer, FakeServer
+from imgq_cli.problems import KEY_HINT
 
 Imgq = Callable[..., Result]
 MakeJob = Callable[..., dict[str, Any]]
@@ -46,6 +47,22 @@ def test_off_a_terminal_the_id_is_printed_and_nothing_is_followed(
 
     assert (result.exit_code, result.stdout) == (Exit.OK, UID + "\n")
     assert [sent.method for sent in accepting.requests] == ["POST"]
+    assert f"imgq watch {UID[-8:]}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "trouble", [requests.ReadTimeout("slow"), Answer({"title": "No", "detail": "Busy."}, 503)]
+)
+def test_a_summary_that_cannot_be_had_leaves_the_jobs_exit_code(
+    accepting: FakeServer, imgq: Imgq, tmp_path: Path, trouble: Answer | Exception
+) -> None:
+    accepting.on("GET", f"{JOB}/summary", trouble)
+
+    result = imgq("submit-folder", tmp_path, "--by-reference", "--wait")
+
+    assert result.exit_code == Exit.OK
+    assert "Succeeded: 6 images labelled" in result.stderr
+    assert "Warning: The counts by label are not shown: " in result.stderr
     assert f"imgq watch {UID[-8:]}" in result.stderr
 
 
@@ -293,5 +310,6 @@ def test_a_problem_of_the_server_becomes_words_and_an_exit_code(
     verbose = imgq("submit-folder", tmp_path, "--by-reference", "-v")
 
     assert (plain.exit_code, json.loads(as_json.stderr)) == (code, problem)
-    told = "Error: That was refused.\n  #/model: is odd\nTry: something else\n"
+    hint = KEY_HINT if status == 401 else "something else"
+    told = f"Error: That was refused.\n  #/model: is odd\nTry: {hint}\n"
     assert (plain.stderr, verbose.stderr) == (told, told + "Request id: r-1\n")
