@@ -7,16 +7,16 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Engine
 
+from imgq_db.artifact_format import ArtifactDocument, first_fault, output_sizes
 from imgq_db.errors import ArtifactInvalid
-from imgq_db.models import ModelVersion, NewVersion, register_version
+from imgq_db.models import ModelVersion, NewVersion, check_name, register_version
 from imgq_db.settings import Settings
 
 MODEL_FILE = "model.json"
-FORMAT = "imgq-model/1"
 
 #: a NUL as JSON writes it, and not the text backslash-u-0000
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -32,6 +32,7 @@ def import_artifact(engine: Engine, settings: Settings, name: str, folder: Path)
 
     Raises ArtifactInvalid, ModelExists. Nothing is registered before every byte is checked.
     """
+    check_name(name)
     new = read_artifact(folder)
     store_artifact(settings, folder, new.digest)
     return register_version(engine, name, new)
@@ -41,23 +42,14 @@ def read_artifact(folder: Path) -> NewVersion:
     """Read and check an artifact folder. Raises ArtifactInvalid."""
     raw = _read_model_file(folder)
     document = _parse(raw, folder)
-    try:
-        weights = document["weights"]
-        version = NewVersion(
-            digest=hashlib.sha256(raw).hexdigest(),
-            architecture=str(document["architecture"]["name"]),
-            labels=_labels(document["labels"]),
-            preprocessing=dict(document["preprocessing"]),
-            metrics=dict(document.get("metrics", {})),
-        )
-        file, wanted = Path(weights["file"]), str(weights["sha256"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactInvalid(
-            f"{folder / MODEL_FILE} lacks or misspells {error}.",
-            "docs/artifacts.md has the format.",
-        ) from error
-    _check_weights(folder, file, wanted)
-    return version
+    _check_weights(folder, document)
+    return NewVersion(
+        digest=hashlib.sha256(raw).hexdigest(),
+        architecture=document.architecture.name,
+        labels=document.labels,
+        preprocessing=document.preprocessing.model_dump(mode="json"),
+        metrics=document.metrics,
+    )
 
 
 def is_intact(settings: Settings, digest: str) -> bool:
@@ -131,43 +123,42 @@ def _read_model_file(folder: Path) -> bytes:
         ) from error
 
 
-def _parse(raw: bytes, folder: Path) -> dict[str, Any]:
+def _parse(raw: bytes, folder: Path) -> ArtifactDocument:
+    place = folder / MODEL_FILE
     try:
-        document = json.loads(raw)
-        plain = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        document = ArtifactDocument.model_validate_json(raw)
+        plain = json.dumps(json.loads(raw), ensure_ascii=False, allow_nan=False)
         plain.encode()
+    except ValidationError as error:
+        raise ArtifactInvalid(
+            f"{place} cannot be used: {first_fault(error)}.", "docs/artifacts.md has the format."
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise ArtifactInvalid(f"{folder / MODEL_FILE} is no JSON: {error}.") from error
+        raise ArtifactInvalid(f"{place} is no JSON: {error}.") from error
     if _NUL.search(plain):
-        raise ArtifactInvalid(f"{folder / MODEL_FILE} holds a NUL, which Postgres cannot.")
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ArtifactInvalid(f'{folder / MODEL_FILE} does not say "format": "{FORMAT}".')
+        raise ArtifactInvalid(f"{place} holds a NUL, which Postgres cannot.")
     return document
 
 
-def _labels(found: Any) -> tuple[str, ...]:
-    if not isinstance(found, list) or not found:
-        raise ValueError("labels: a list of names")
-    if not all(isinstance(label, str) and label for label in found):
-        raise ValueError("labels: every one is a text")
-    if len(set(found)) != len(found):
-        raise ValueError("labels: every one is another")
-    return tuple(found)
-
-
-def _check_weights(folder: Path, file: Path, wanted: str) -> None:
-    if file.name != str(file) or file.suffix != ".safetensors":
-        raise ArtifactInvalid(
-            f"The weights {str(file)!r} are no .safetensors file beside model.json.",
-            "Other formats can carry code and are not read.",
-        )
+def _check_weights(folder: Path, document: ArtifactDocument) -> None:
+    weights, wanted = folder / document.weights.file, document.weights.sha256
     try:
-        with (folder / file).open("rb") as reader:
+        with weights.open("rb") as reader:
             found = hashlib.file_digest(reader, "sha256").hexdigest()
+        sizes = output_sizes(weights) if found == wanted else set()
     except OSError as error:
-        raise ArtifactInvalid(f"{folder / file} cannot be read: {error.strerror}.") from error
+        raise ArtifactInvalid(f"{weights} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ArtifactInvalid(
+            f"{weights} is no safetensors file.", "Other formats can carry code and are not read."
+        ) from error
     if found != wanted:
         raise ArtifactInvalid(
-            f"{folder / file} has sha256 {found}, model.json says {wanted}.",
+            f"{weights} has sha256 {found}, model.json says {wanted}.",
             "The file was changed or cut short: copy it again.",
+        )
+    if len(document.labels) not in sizes:
+        raise ArtifactInvalid(
+            f"No layer of {weights} has {len(document.labels)} outputs, one for each label.",
+            "labels needs exactly the names of the network's classes.",
         )

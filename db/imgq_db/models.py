@@ -118,6 +118,14 @@ def register_version(engine: Engine, name: str, new: NewVersion) -> ModelVersion
     The same artifact under the same name again gives the version that is there.
     Raises ArtifactInvalid for an unusable name, ModelExists for the built-in one's.
     """
+    check_name(name)
+    with engine.begin() as connection:
+        version_id = _insert_version(connection, name, new)
+    return get_version(engine, version_id)
+
+
+def check_name(name: str) -> None:
+    """Raise ArtifactInvalid for an unusable name, ModelExists for the built-in one's."""
     if NAME_PATTERN.fullmatch(name) is None:
         raise ArtifactInvalid(
             f"{name!r} is no model name.",
@@ -125,9 +133,6 @@ def register_version(engine: Engine, name: str, new: NewVersion) -> ModelVersion
         )
     if name == BUILTIN_NAME:
         raise ModelExists(f"{name!r} is the built-in model's name.", "Choose another name.")
-    with engine.begin() as connection:
-        version_id = _insert_version(connection, name, new)
-    return get_version(engine, version_id)
 
 
 def _insert_version(connection: Connection, name: str, new: NewVersion) -> int:

@@ -1,10 +1,10 @@
 """Results: the ledger as users read it, page by page or as one stream."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Engine, text
 
@@ -17,6 +17,18 @@ from imgq_db.pages import Page, read_cursor, write_cursor
 
 #: Rows read at a time by a stream: flat memory, and no transaction that stays open.
 STREAM_ROWS = 2_000
+#: Images that one statement looks through at most, so that a rare label in a job of millions
+#: takes many quick statements and not one that the database would stop.
+SCAN_IMAGES = 100_000
+_LAST_IMAGE = (1 << 63) - 1
+
+# (image, status, label, confidence, top_labels, top_scores, cached, error_code, error_detail,
+# digest as hex, path), as the driver gives it: millions are read, and each step on each counts.
+Row = tuple[Any, ...]
+_COLUMNS = (
+    "p.image, p.status, p.label, p.confidence, p.top_labels, p.top_scores, p.cached,"
+    " p.error_code, p.error_detail, encode(p.digest, 'hex'), p.path"
+)
 
 
 class ImageStatus(StrEnum):
@@ -27,6 +39,10 @@ class ImageStatus(StrEnum):
     @property
     def row_status(self) -> RowStatus:
         return RowStatus[self.name]
+
+
+# By RowStatus.
+_STATUSES = (ImageStatus.OK, ImageStatus.FAILED, ImageStatus.SKIPPED)
 
 
 class ResultSort(StrEnum):
@@ -45,9 +61,10 @@ class ResultFilter:
     max_confidence: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one image, as users see it. path: text that `name_from_text` reverses."""
+
+    # A tuple is made in a third of a frozen dataclass's time.
 
     path: str
     status: ImageStatus
@@ -62,27 +79,75 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class _SortPlan:
-    """How a sort becomes SQL: the order, and what comes after a cursor's key."""
+    """How a sort becomes SQL, the same for rows in memory, and a cursor's key."""
 
     order: str
     after: str
     start: tuple[float, int]
+    missing: float
+    key: Callable[[Row], tuple[float, int]]
 
 
 # Rows without a confidence come last in both directions.
 _PLANS = {
-    ResultSort.PATH: _SortPlan("p.image", "p.image > :image", (0.0, -1)),
+    ResultSort.PATH: _SortPlan(
+        "p.image", "p.image > :image", (0.0, -1), 0.0, lambda row: (0.0, row[0])
+    ),
     ResultSort.CONFIDENCE: _SortPlan(
         "coalesce(p.confidence, 2), p.image",
         "(coalesce(p.confidence, 2), p.image) > (CAST(:confidence AS real), :image)",
         (-1.0, -1),
+        2.0,
+        lambda row: (2.0 if row[3] is None else row[3], row[0]),
     ),
     ResultSort.CONFIDENCE_DOWN: _SortPlan(
         "coalesce(p.confidence, -1) DESC, p.image",
         "(-coalesce(p.confidence, -1), p.image) > (-CAST(:confidence AS real), :image)",
         (2.0, -1),
+        -1.0,
+        lambda row: (1.0 if row[3] is None else -row[3], row[0]),
     ),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """Rows of one job that pass a filter, in an order."""
+
+    engine: Engine
+    job_id: int
+    where: str
+    values: dict[str, Any]
+    sort: ResultSort
+
+    def rows(self, start: tuple[float, int], images: tuple[int, int], limit: int) -> list[Row]:
+        """Return the first rows after the start among images (first, last)."""
+        plan = _PLANS[self.sort]
+        statement = (
+            f"SELECT {_COLUMNS} FROM prediction p WHERE p.job_id = :job_id"
+            f" AND p.image >= :first AND p.image <= :last AND {plan.after} {self.where}"
+            f" ORDER BY {plan.order} LIMIT :limit"
+        )
+        first, last = images
+        keys = {"job_id": self.job_id, "first": first, "last": last, "limit": limit}
+        keys |= {"image": start[1], **self.values}
+        if ":confidence" in plan.after:
+            keys["confidence"] = start[0]
+        with self.engine.connect() as connection:
+            found = connection.execute(text(statement), keys)
+            return cast(list[Row], found.cursor.fetchall())
+
+    def ranges(self, after: int) -> Iterator[tuple[int, int]]:
+        """Yield ranges (first, last) of images that hold all after one."""
+        if self.sort is ResultSort.PATH and not self.where:
+            # The index gives these rows in order: no statement looks at more than it returns.
+            yield after + 1, _LAST_IMAGE
+            return
+        with self.engine.connect() as connection:
+            newest = text("SELECT max(image) FROM prediction WHERE job_id = :job_id")
+            last = connection.execute(newest, {"job_id": self.job_id}).scalar_one()
+        for first in range(after + 1, -1 if last is None else last + 1, SCAN_IMAGES):
+            yield first, first + SCAN_IMAGES - 1
 
 
 def list_results(
@@ -97,11 +162,12 @@ def list_results(
     """Return a page of a job's rows. Raises CursorInvalid, OptionInvalid (unknown label)."""
     labels = _labels(engine, job)
     start = _start(sort, cursor)
-    rows = _rows(engine, job, _conditions(flt, labels), sort, start, limit + 1)
+    chosen = _Selection(engine, job.id, *_conditions(flt, labels), sort)
+    rows = _first_rows(chosen, start, limit + 1)
     more = len(rows) > limit
     rows = rows[:limit]
     return Page(
-        tuple(_result(row, labels) for row in rows),
+        tuple(_results(rows, labels)),
         write_cursor(sort.value, *_key(rows[-1], sort)) if more else None,
     )
 
@@ -109,40 +175,30 @@ def list_results(
 def stream_results(engine: Engine, job: Job, flt: ResultFilter) -> Iterator[Result]:
     """Yield all of a job's rows in walk order. Raises OptionInvalid at once (unknown label)."""
     labels = _labels(engine, job)
-    conditions = _conditions(flt, labels)
-    return _stream(engine, job, conditions, labels)
+    chosen = _Selection(engine, job.id, *_conditions(flt, labels), ResultSort.PATH)
+    return _results(_all_rows(chosen), labels)
 
 
-def _stream(
-    engine: Engine, job: Job, conditions: tuple[str, dict[str, Any]], labels: tuple[str, ...]
-) -> Iterator[Result]:
-    start = (0.0, -1)
-    while rows := _rows(engine, job, conditions, ResultSort.PATH, start, STREAM_ROWS):
-        for row in rows:
-            yield _result(row, labels)
-        start = (0.0, rows[-1].image)
+def _first_rows(chosen: _Selection, start: tuple[float, int], limit: int) -> list[Row]:
+    by_path = chosen.sort is ResultSort.PATH
+    found: list[Row] = []
+    for images in chosen.ranges(start[1] if by_path else -1):
+        found += chosen.rows(start, images, limit - len(found) if by_path else limit)
+        if by_path and len(found) == limit:
+            break
+        # Any range can hold the most and the least confident: keep the first of all so far.
+        found = sorted(found, key=_PLANS[chosen.sort].key)[:limit]
+    return found
 
 
-def _rows(
-    engine: Engine,
-    job: Job,
-    conditions: tuple[str, dict[str, Any]],
-    sort: ResultSort,
-    start: tuple[float, int],
-    limit: int,
-) -> list[Any]:
-    where, values = conditions
-    plan = _PLANS[sort]
-    statement = (
-        "SELECT p.image, p.path, p.status, p.label, p.confidence, p.top_labels, p.top_scores,"
-        " p.cached, p.error_code, p.error_detail, p.digest FROM prediction p"
-        f" WHERE p.job_id = :job_id AND {plan.after} {where} ORDER BY {plan.order} LIMIT :limit"
-    )
-    keys = {"job_id": job.id, "limit": limit, "image": start[1], **values}
-    if ":confidence" in plan.after:
-        keys["confidence"] = start[0]
-    with engine.connect() as connection:
-        return list(connection.execute(text(statement), keys))
+def _all_rows(chosen: _Selection) -> Iterator[Row]:
+    for first, last in chosen.ranges(-1):
+        image = first - 1
+        while rows := chosen.rows((0.0, image), (first, last), STREAM_ROWS):
+            yield from rows
+            image = rows[-1][0]
+            if len(rows) < STREAM_ROWS:
+                break
 
 
 def _conditions(flt: ResultFilter, labels: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
@@ -185,27 +241,26 @@ def _start(sort: ResultSort, cursor: str | None) -> tuple[float, int]:
     return confidence, image
 
 
-def _key(row: Any, sort: ResultSort) -> tuple[float, int]:
-    missing = {"path": 0.0, "confidence": 2.0, "-confidence": -1.0}[sort.value]
-    if sort is ResultSort.PATH or row.confidence is None:
-        return missing, row.image
-    return float(row.confidence), row.image
+def _key(row: Row, sort: ResultSort) -> tuple[float, int]:
+    confidence = None if sort is ResultSort.PATH else row[3]
+    return _PLANS[sort].missing if confidence is None else confidence, row[0]
 
 
 def _labels(engine: Engine, job: Job) -> tuple[str, ...]:
     return get_version(engine, job.model_version_id).labels
 
 
-def _result(row: Any, labels: tuple[str, ...]) -> Result:
-    top = zip(row.top_labels or (), row.top_scores or (), strict=True)
-    return Result(
-        path=name_to_text(bytes(row.path)),
-        status=ImageStatus[RowStatus(row.status).name],
-        label=None if row.label is None else labels[row.label],
-        confidence=row.confidence,
-        top_k=tuple((labels[index], score) for index, score in top),
-        digest=bytes(row.digest).hex() if row.digest else None,
-        cached=row.cached,
-        error_code=row.error_code,
-        error_detail=row.error_detail,
-    )
+def _results(rows: Iterable[Row], labels: tuple[str, ...]) -> Iterator[Result]:
+    name_of = labels.__getitem__
+    for _, status, label, confidence, top, scores, cached, code, detail, digest, path in rows:
+        yield Result(
+            name_to_text(path.tobytes()),
+            _STATUSES[status],
+            None if label is None else labels[label],
+            confidence,
+            tuple(zip(map(name_of, top), scores, strict=True)) if top else (),
+            digest,
+            cached,
+            code,
+            detail,
+        )

@@ -16,6 +16,13 @@ from imgq_db.sources import folder_uri
 from imgq_db.workers import beat_worker, set_activity
 
 Api = Callable[..., Any]
+PREPROCESSING = {
+    "resize": 256,
+    "crop": 224,
+    "interpolation": "bicubic",
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+}
 
 
 def problem(response: Any) -> tuple[int, str]:
@@ -27,17 +34,21 @@ def problem(response: Any) -> tuple[int, str]:
 def artifact(tmp_path: Path) -> Path:
     folder = tmp_path / "birds"
     folder.mkdir()
-    (folder / "weights.safetensors").write_bytes(b"weights")
+    header = b'{"head.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    weights = len(header).to_bytes(8, "little") + header + bytes(8)
+    (folder / "weights.safetensors").write_bytes(weights)
     document = {
         "format": "imgq-model/1",
         "architecture": {"library": "timm", "name": "resnet18", "arguments": {}},
         "labels": ["jay", "wren"],
-        "preprocessing": {"resize": 256, "crop": 224},
+        "preprocessing": PREPROCESSING,
         "weights": {
             "file": "weights.safetensors",
-            "sha256": hashlib.sha256(b"weights").hexdigest(),
+            "sha256": hashlib.sha256(weights).hexdigest(),
         },
+        "temperature": 1.0,
         "metrics": {"accuracy": 0.9},
+        "provenance": {},
     }
     (folder / "model.json").write_text(json.dumps(document))
     return folder
@@ -73,7 +84,7 @@ def test_imported_model_is_shown_whole(api: Api, artifact: Path) -> None:
         "metrics": {"accuracy": 0.9},
         "created_at": version["created_at"],
         "labels": ["jay", "wren"],
-        "preprocessing": {"resize": 256, "crop": 224},
+        "preprocessing": PREPROCESSING,
     }
     assert api("GET", "/v1/models/birds/versions/1").json == version
     summary = {k: v for k, v in version.items() if k not in ("labels", "preprocessing")}
