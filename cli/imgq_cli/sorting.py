@@ -8,6 +8,7 @@ import shutil
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+from imgq_cli.errors import UsageFault
 from imgq_cli.shapes import Result
 
 FAILED, UNSURE = "_failed", "_unsure"
@@ -30,6 +31,23 @@ class Outcome(StrEnum):
     GONE = "gone"
     UNREADABLE = "unreadable"
     SKIPPED = "skipped"
+
+
+def check_target(source: Path, into: Path) -> None:
+    """Raise UsageFault unless the label folders can be made in `into`, apart from the source."""
+    if into.resolve().is_relative_to(source.resolve()):
+        raise UsageFault(
+            f"{into} is in the pictures' own folder: the next job would label the sorted ones too.",
+            hint=f"--into {source.resolve()}-sorted",
+        )
+    there = next(place for place in (into, *into.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise UsageFault(f"{there} is not a folder.", hint="name another one with --into DIR")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageFault(
+            f"The folder cannot be written: Permission denied: {there}.",
+            hint="name another one with --into DIR",
+        )
 
 
 def place(row: Result, source: Path, into: Path, way: Way) -> Outcome:

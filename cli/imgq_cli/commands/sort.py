@@ -16,7 +16,7 @@ from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
 from imgq_cli.panels import source_text
 from imgq_cli.shapes import TERMINAL, Job, Result
-from imgq_cli.sorting import Outcome, Way, group_of, place
+from imgq_cli.sorting import Outcome, Way, check_target, group_of, place
 from imgq_cli.sources import absolute, local_folder
 from imgq_cli.target import read_settings
 from imgq_cli.terminal import QUIET, emit_json, err, printable
@@ -43,6 +43,7 @@ def command(invocation: Invocation, /, job: str, into: str, way: Way) -> int:
     found = get_job(client, resolve_job(client, job))
     source = _source(found)
     target = absolute(into)
+    check_target(source, target)
     outcomes: Counter[Outcome] = Counter()
     groups: Counter[str] = Counter()
     for row in stream_results(client, found["id"]):
@@ -51,6 +52,7 @@ def command(invocation: Invocation, /, job: str, into: str, way: Way) -> int:
         if outcome is Outcome.PLACED:
             groups[group_of(row) or ""] += 1
     _report(invocation, target, outcomes, groups)
+    _check_outcomes(source, outcomes)
     return Exit.OK
 
 
@@ -67,6 +69,15 @@ def _source(job: Job) -> Path:
             hint="run imgq sort where they are, or set IMGQ_ROOTS",
         )
     return folder
+
+
+def _check_outcomes(source: Path, outcomes: Counter[Outcome]) -> None:
+    missing = outcomes[Outcome.GONE] + outcomes[Outcome.UNREADABLE]
+    if missing and not outcomes[Outcome.PLACED] + outcomes[Outcome.THERE_ALREADY]:
+        raise CliError(
+            f"None of the job's pictures could be read in {source} ({number(missing)}).",
+            hint="put the pictures back to where the job found them, or let yourself read them",
+        )
 
 
 def _place(row: Result, source: Path, target: Path, way: Way) -> Outcome:

@@ -117,6 +117,58 @@ def test_pictures_of_another_disk_cannot_be_sorted(
     assert "not on this machine's disk" in result.stderr
 
 
+@pytest.mark.parametrize("inside", ["", "deep", "new/folder", "link"])
+def test_pictures_are_not_sorted_into_their_own_folder(
+    source: Path, imgq: Imgq, tmp_path: Path, inside: str
+) -> None:
+    (tmp_path / "link").symlink_to(source)
+    before = contents(source)
+
+    result = imgq("sort", UID, "--into", tmp_path / "link" if inside == "link" else source / inside)
+
+    assert (result.exit_code, contents(source)) == (Exit.USAGE, before)
+    assert f"Try: --into {source}-sorted" in result.stderr
+
+
+@pytest.mark.parametrize("below", ["", "more/below"])
+def test_a_file_is_not_a_place_for_folders(
+    source: Path, imgq: Imgq, server: FakeServer, tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+
+    result = imgq("sort", UID, "--into", tmp_path / "file" / below)
+
+    assert result.exit_code == Exit.USAGE
+    assert f"{tmp_path / 'file'} is not a folder." in result.stderr
+    assert [sent.path for sent in server.requests] == [f"/v1/jobs/{UID}"]
+
+
+def test_a_place_that_may_not_be_written_is_told_before_anything_is_asked(
+    source: Path, imgq: Imgq, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+
+    result = imgq("sort", UID, "--into", tmp_path / "new" / "folder")
+
+    assert result.exit_code == Exit.USAGE
+    assert f"Permission denied: {tmp_path}." in result.stderr
+    assert [sent.path for sent in server.requests] == [f"/v1/jobs/{UID}"]
+
+
+def test_to_find_none_of_the_pictures_is_a_failure(
+    source: Path, imgq: Imgq, tmp_path: Path
+) -> None:
+    for path in [path for path in source.rglob("*") if path.is_file()]:
+        path.unlink()
+
+    result = imgq("sort", UID, "--into", tmp_path / "sorted", "--json")
+
+    assert (result.exit_code, json.loads(result.stdout)["placed"]) == (Exit.UNEXPECTED, 0)
+    assert json.loads(result.stderr)["detail"] == (
+        f"None of the job's pictures could be read in {source} (5)."
+    )
+
+
 @given(st.text(min_size=1, max_size=40))
 def test_any_label_makes_one_folder_below(label: str) -> None:
     name = folder_name(label)
