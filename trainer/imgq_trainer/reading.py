@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from imgq_trainer.errors import RootUnavailable
+from imgq_trainer.formats import has_image_extension
 from imgq_trainer.outcomes import Code, Rejection, failed, skipped
 
 #: without O_NONBLOCK a named pipe would hold the reader until somebody writes to it
@@ -129,14 +130,19 @@ def _inspect(root: Root, fd: int, name: bytes, max_file_bytes: int) -> Found | R
     if not inside:
         return skipped(Code.OUTSIDE_ROOT, "a link leads out of the folder")
     if not stat.S_ISREG(status.st_mode):
-        return failed(Code.NOT_REGULAR_FILE, "it is not a regular file")
+        return _no_picture(name, Code.NOT_REGULAR_FILE, "it is not a regular file")
     if status.st_size == 0:
-        return failed(Code.EMPTY_FILE, "it has no content")
+        return _no_picture(name, Code.EMPTY_FILE, "it has no content")
     if status.st_size > max_file_bytes:
         return failed(
             Code.TOO_LARGE, f"{status.st_size} bytes, over the limit of {max_file_bytes} bytes"
         )
     return Found(os.fdopen(fd, "rb"), status.st_size, status.st_mtime_ns)
+
+
+def _no_picture(name: bytes, code: Code, detail: str) -> Rejection:
+    """Fail what claims to be a picture, and skip the rest: an empty lock file fails nothing."""
+    return failed(code, detail) if has_image_extension(name) else skipped(code, detail)
 
 
 def _is_inside(root: Root, fd: int, name: bytes, status: os.stat_result) -> bool:

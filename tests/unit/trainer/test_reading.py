@@ -123,7 +123,7 @@ def test_a_root_that_is_itself_reached_through_a_link_is_read(folder: Path) -> N
         (b"", UNREADABLE),
         (b"a\0b.jpg", UNREADABLE),
         (b"x" * 256, UNREADABLE),
-        (b"sub", NOT_REGULAR),
+        (b"sub", (Status.SKIPPED, Code.NOT_REGULAR_FILE)),
         (b"sub/", UNREADABLE),
         (b"/etc/passwd", OUTSIDE),
         (b"../secret.jpg", HIDDEN),
@@ -167,6 +167,18 @@ def test_sizes_have_two_ends(root: Root, folder: Path) -> None:
     assert read_name(root, b"large.jpg") == Rejection(
         Status.FAILED, Code.TOO_LARGE, "101 bytes, over the limit of 100 bytes"
     )
+
+
+def test_what_claims_to_be_no_picture_is_skipped_where_a_picture_fails(
+    root: Root, folder: Path
+) -> None:
+    (folder / "empty.lock").touch()
+    os.mkfifo(folder / "pipe")
+
+    assert read_name(root, b"empty.lock") == Rejection(
+        Status.SKIPPED, Code.EMPTY_FILE, "it has no content"
+    )
+    assert outcome(root, b"pipe") == (Status.SKIPPED, Code.NOT_REGULAR_FILE)
 
 
 def grow(path: Path) -> None:
