@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from imgq_cli.errors import CliError
+from imgq_cli.target import read_settings
 
 WORKER_MODULES = ("torch", "torchvision", "timm", "PIL", "numpy", "safetensors")
 
@@ -18,6 +19,8 @@ def become(module: str, *arguments: str, flags: Mapping[str, object] | None = No
 
     flags: settings given on the command line; None means not given.
     """
+    # Told in words here; the process itself would end with a traceback.
+    read_settings(**(flags or {}))
     given = {f"IMGQ_{name.upper()}": value for name, value in (flags or {}).items()}
     environment = os.environ | {
         name: _as_text(value) for name, value in given.items() if value is not None

@@ -26,22 +26,27 @@ class Target:
     local: bool
 
 
-def read_settings(server: str | None = None) -> Settings:
-    """Return the settings; a bad one is told in words."""
+def read_settings(server: str | None = None, **flags: object) -> Settings:
+    """Return the settings; a bad one is told in words.
+
+    flags: others that the command line gave; None means not given.
+    """
     from pydantic import ValidationError
 
-    from imgq_db.settings import load_settings
+    from imgq_db.settings import SettingsFileInvalid, load_settings
 
     try:
-        return load_settings(server=server)
+        return load_settings(server=server, **flags)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise UsageFault(
             f"The setting {name} cannot be used: {first['msg']}.", hint="imgq config show --origin"
         ) from error
+    except SettingsFileInvalid as error:
+        raise UsageFault(str(error), hint="imgq config show --help tells what is read") from error
     except (ValueError, OSError) as error:
-        raise UsageFault(f"A configuration file cannot be read: {error}.") from error
+        raise UsageFault(f"The settings cannot be read: {error}.") from error
 
 
 def find_target(server: str | None) -> Target:

@@ -2,8 +2,10 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,6 +32,13 @@ def default_home() -> Path:
 def toml_files() -> tuple[Path, ...]:
     """Return the configuration files that are read, the strongest first."""
     return Path("imgq.toml"), Path(platformdirs.user_config_dir("imgq")) / "config.toml"
+
+
+class SettingsFileInvalid(ValueError):
+    """A settings file that cannot be used; the sentence names it."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"The settings file {path.absolute()} {what}")
 
 
 class Settings(BaseSettings):
@@ -139,8 +148,29 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        tomls = (TomlConfigSettingsSource(settings_cls, path) for path in toml_files())
+        tomls = (_TomlFile(settings_cls, path) for path in toml_files())
         return init_settings, env_settings, file_secret_settings, *tomls
+
+
+class _TomlFile(TomlConfigSettingsSource):
+    """One TOML file, in which every name is a setting's."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        path = Path(file_path)
+        try:
+            found = super()._read_file(file_path)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsFileInvalid(path, f"is not TOML: {error}.") from error
+        for name in found:
+            if name not in Settings.model_fields:
+                raise SettingsFileInvalid(path, f"has an unknown setting, {name!r}{_near(name)}")
+        return found
+
+
+def _near(name: str) -> str:
+    plain = name.lower().removeprefix("imgq_").replace("-", "_")
+    near = get_close_matches(plain, Settings.model_fields, n=1)
+    return f". Did you mean {near[0]}?" if near else "."
 
 
 def load_settings(**flags: object) -> Settings:
@@ -148,7 +178,7 @@ def load_settings(**flags: object) -> Settings:
 
     flags: values given on the command line; None means "not given".
     IMGQ_SECRETS_DIR names a directory with one file a setting (`imgq_database_url`, …).
-    Raises pydantic.ValidationError.
+    Raises pydantic.ValidationError, SettingsFileInvalid.
     """
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     secrets_dir = os.environ.get("IMGQ_SECRETS_DIR")
@@ -182,7 +212,7 @@ def _layers() -> Iterator[tuple[str, frozenset[str]]]:
     secrets = Path(os.environ.get("IMGQ_SECRETS_DIR", "/nonexistent"))
     yield str(secrets), frozenset(n for n in names if (secrets / f"imgq_{n}").is_file())
     for path in toml_files():
-        yield str(path), frozenset(TomlConfigSettingsSource(Settings, path)())
+        yield str(path), frozenset(_TomlFile(Settings, path)())
 
 
 def _in_environment(name: str) -> bool:

@@ -198,6 +198,17 @@ def test_a_process_command_becomes_that_process(
     assert became == [(program.split(), settings)]
 
 
+def test_a_process_command_tells_of_a_bad_settings_file_in_words(
+    imgq: Imgq, became: list[Any]
+) -> None:
+    Path("imgq.toml").write_text("prot = 1")
+
+    result = imgq("api", "--port", "9000")
+
+    assert (result.exit_code, became) == (Exit.USAGE, [])
+    assert "Did you mean port?" in result.stderr
+
+
 def test_a_worker_without_its_extra_says_what_to_install(
     imgq: Imgq, became: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,5 +113,19 @@ def test_a_bad_setting_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None
         find_target(None)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("prot = 1", "'prot'. Did you mean port?"), ("port = ", "is not TOML: Invalid value")],
+)
+def test_a_bad_settings_file_is_named(text: str, words: str) -> None:
+    Path("imgq.toml").write_text(text)
+
+    with pytest.raises(UsageFault) as caught:
+        find_target(None)
+
+    assert caught.value.message.startswith(f"The settings file {Path('imgq.toml').absolute()} ")
+    assert words in caught.value.message
+
+
 def test_the_key_is_not_in_the_targets_repr(stack: Path) -> None:
     assert "secret" not in repr(find_target(None))

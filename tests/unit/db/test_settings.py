@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from imgq_db.settings import (
     SettingOrigin,
     Settings,
+    SettingsFileInvalid,
     load_settings,
     mask_password,
     setting_origins,
@@ -100,6 +101,31 @@ def test_a_malformed_root_is_refused(text: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("IMGQ_ROOTS", text)
     with pytest.raises(ValidationError):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("prot = 1", "has an unknown setting, 'prot'. Did you mean port?"),
+        ("IMGQ_PORT = 1", "has an unknown setting, 'IMGQ_PORT'. Did you mean port?"),
+        ("[xyzzy]\na = 1", "has an unknown setting, 'xyzzy'."),
+    ],
+)
+def test_an_unknown_name_in_a_file_is_refused(config_home: Path, text: str, what: str) -> None:
+    file = config_home / "config.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsFileInvalid) as caught:
+        load_settings()
+    assert str(caught.value) == f"The settings file {file} {what}"
+
+
+@pytest.mark.parametrize("content", [b"port = ", b"= 1", b'host = "\xff"'])
+def test_a_file_that_is_no_toml_is_named(config_home: Path, content: bytes) -> None:
+    file = config_home / "config.toml"
+    file.write_bytes(content)
+    with pytest.raises(SettingsFileInvalid) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"The settings file {file} is not TOML: ")
 
 
 @pytest.mark.parametrize("name", ["IMGQ_LEASE_SECONDS", "IMGQ_CHUNK_SIZE", "IMGQ_PORT"])
