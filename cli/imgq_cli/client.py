@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from urllib3.util import Retry
 
 from imgq_cli.clocks import Clock
 from imgq_cli.errors import CliError, ServerUnreachable
+from imgq_cli.heartbeats import server_time
 from imgq_cli.invocation import Invocation
 from imgq_cli.problems import error_of
 from imgq_cli.target import Target, find_target
@@ -68,6 +70,7 @@ class Client:
     ) -> None:
         self.target = target
         self._adapter = adapter
+        self._date: str | None = None
         self._clock = clock
         self._session = requests.Session()
         self._session.headers["Accept"] = "application/json"
@@ -121,6 +124,10 @@ class Client:
         reply = self._send("GET", path, headers=headers, answer_seconds=wait_seconds + 15)
         return None if reply.status == 304 else reply
 
+    def server_now(self) -> datetime:
+        """Return the time of the last answer by the server's clock, which may not be ours."""
+        return server_time(self._date)
+
     def probe(self) -> Reply:
         """Return what the server says about its own health, whatever the status."""
         with self._answer("GET", PROBE_PATH) as response:
@@ -156,6 +163,7 @@ class Client:
             )
         except requests.RequestException as error:
             raise self._unreachable(error) from error
+        self._date = response.headers.get("Date")
         with response:
             yield response
 

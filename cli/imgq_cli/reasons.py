@@ -45,7 +45,7 @@ def _waits(job: Job, around: Surroundings) -> Iterator[Reason]:
     able = [worker for worker in around.workers if _can_read(worker, job)]
     if not around.workers:
         yield Reason(
-            "No worker has been heard of in the last minute, so nobody can take it.",
+            "No worker has been heard of lately, so nobody can take it.",
             "imgq worker, or imgq up on this machine",
         )
     elif not able:
@@ -74,7 +74,7 @@ def _runs(job: Job, around: Surroundings) -> Iterator[Reason]:
         yield Reason(f"{count(len(at_it), 'worker')} at it: {hosts}.")
     elif not around.workers:
         yield Reason(
-            "No worker has been heard of in the last minute: it stands still, and goes on where "
+            "No worker has been heard of lately: it stands still, and goes on where "
             "it was when one is back.",
             "imgq worker, or imgq up on this machine",
         )

@@ -26,7 +26,7 @@ class Target:
     local: bool
 
 
-def read_settings(server: str | None = None, **flags: object) -> Settings:
+def read_settings(server: object = None, **flags: object) -> Settings:
     """Return the settings; a bad one is told in words.
 
     flags: others that the command line gave; None means not given.

@@ -8,6 +8,7 @@ from imgq_cli.calls import get_job, get_summary, list_workers
 from imgq_cli.client import Client, connect
 from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
+from imgq_cli.heartbeats import is_silent
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
 from imgq_cli.panels import job_headline
@@ -24,8 +25,10 @@ def command(invocation: Invocation, /, job: str) -> int:
     client = connect(invocation)
     found = get_job(client, resolve_job(client, job))
     ready = client.probe().body
+    workers = list_workers(client)
+    now = client.server_now()
     around = Surroundings(
-        workers=list_workers(client),
+        workers=[worker for worker in workers if not is_silent(worker, now)],
         queue_answers=not isinstance(ready, dict) or ready.get("redis", True),
         errors=_errors(client, found),
     )

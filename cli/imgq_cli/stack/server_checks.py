@@ -6,6 +6,7 @@ from typing import Any
 
 import requests
 
+from imgq_cli.heartbeats import is_silent, server_time
 from imgq_cli.stack.checks import Check, Level
 from imgq_cli.stack.probe import Answer, ask
 
@@ -54,12 +55,21 @@ def _key_and_workers(answer: Answer, key: str | None) -> list[Check]:
         text = f"cannot be checked: the server answers {answer.status}"
         return [Check("Key", Level.FAILED, text, "look into the API's log")]
     accepted = Check("Key", Level.OK, "accepted")
-    workers = answer.body.get("items") or []
+    return [accepted, _workers(answer.body.get("items") or [], server_time(answer.date))]
+
+
+def _workers(known: list[dict[str, Any]], now: datetime) -> Check:
+    workers = [worker for worker in known if not is_silent(worker, now)]
+    silent = len(known) - len(workers)
     if not workers:
         hint = "imgq worker, or imgq up --workers 1"
-        return [accepted, Check("Workers", Level.WARNING, "none: jobs wait", hint)]
+        text = f"{silent}, all silent: jobs wait" if silent else "none: jobs wait"
+        return Check("Workers", Level.WARNING, text, hint)
     devices = ", ".join(sorted({str(worker.get("device")) for worker in workers}))
-    return [accepted, Check("Workers", Level.OK, f"{len(workers)} on {devices}")]
+    text = f"{len(workers)} on {devices}"
+    if silent:
+        return Check("Workers", Level.WARNING, f"{text}, {silent} silent", "imgq workers")
+    return Check("Workers", Level.OK, text)
 
 
 def _clock(answer: Answer) -> list[Check]:

@@ -167,6 +167,18 @@ def test_why_and_watch_outlive_a_summary_that_is_too_slow(
     assert "The counts by label are not shown" in watch.stderr
 
 
+def test_why_counts_no_worker_that_is_silent(
+    server: FakeServer, imgq: Imgq, make_job: MakeJob
+) -> None:
+    worker = {"host": "h", "device": "cpu", "job": UID, "seen_at": "2026-11-01T10:00:00Z"}
+    date = {"Date": "Sun, 01 Nov 2026 10:00:30 GMT"}
+    server.on("GET", JOB, Answer(make_job("running")))
+    server.on("GET", "/readyz", Answer({"status": "ready", "redis": True}))
+    server.on("GET", "/v1/workers", Answer({"items": [worker]}, headers=date))
+
+    assert "No worker has been heard of lately" in imgq("why", UID).stdout
+
+
 @pytest.mark.parametrize(("width", "columns"), [("100", 7), ("60", 5)])
 def test_a_narrow_terminal_loses_columns_and_never_half_an_id(
     server: FakeServer,

@@ -85,7 +85,12 @@ def test_models_import_of_another_folder_is_refused_at_once(
     assert "There is no model.json" in result.stderr
 
 
-def test_workers_are_shown_with_their_work(server: FakeServer, imgq: Imgq) -> None:
+@pytest.mark.parametrize(
+    ("second", "state"), [(14, ["busy", "0abcdef1", "1", "234"]), (16, ["silent", "0abcdef1", "–"])]
+)
+def test_workers_are_shown_with_their_work(
+    server: FakeServer, imgq: Imgq, second: int, state: list[str]
+) -> None:
     row = {
         "id": "w",
         "host": "node1",
@@ -98,11 +103,12 @@ def test_workers_are_shown_with_their_work(server: FakeServer, imgq: Imgq) -> No
         "seen_at": "2026-11-01T10:00:00Z",
         "roots": [],
     }
-    server.on("GET", "/v1/workers", Answer({"items": [row], "next_cursor": None}))
+    date = {"Date": f"Sun, 01 Nov 2026 10:00:{second} GMT"}
+    server.on("GET", "/v1/workers", Answer({"items": [row], "next_cursor": None}, headers=date))
 
     line = imgq("workers").stdout.splitlines()[1].split()
 
-    assert line[:6] == ["node1:7", "cuda:0", "busy", "0abcdef1", "1", "234"]
+    assert line[: 2 + len(state)] == ["node1:7", "cuda:0", *state]
 
 
 def test_no_worker_is_said_and_how_to_start_one(server: FakeServer, imgq: Imgq) -> None:

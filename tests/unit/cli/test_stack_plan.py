@@ -1,6 +1,7 @@
 """What the children are told, and what the user is."""
 
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,35 @@ def test_the_doctor_says_that_no_stack_is_up(tmp_path: Path) -> None:
     assert (check.level, check.text, check.hint) == (Level.WARNING, "not up", "imgq up")
 
 
+NOW = datetime(2026, 11, 1, 10, 0, 0, tzinfo=UTC)
+NOW_HEADER = "Sun, 01 Nov 2026 10:00:00 GMT"
+
+
+def worker(seconds_ago: float) -> dict[str, str]:
+    return {"device": "cpu", "seen_at": (NOW - timedelta(seconds=seconds_ago)).isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("ages", "level", "text"),
+    [
+        ((1, 14), Level.OK, "2 on cpu"),
+        ((1, 16, 59), Level.WARNING, "1 on cpu, 2 silent"),
+        ((16, 59), Level.WARNING, "2, all silent: jobs wait"),
+    ],
+)
+def test_the_doctor_counts_the_workers_that_still_beat(
+    monkeypatch: pytest.MonkeyPatch, ages: tuple[float, ...], level: Level, text: str
+) -> None:
+    workers = Answer(200, {"items": [worker(age) for age in ages]}, NOW_HEADER)
+    monkeypatch.setattr(
+        server_checks,
+        "ask",
+        lambda url, key=None: workers if url.endswith("workers") else Answer(200, None),
+    )
+    check = server_checks.server_checks("http://server", None)[-1]
+    assert (check.name, check.level, check.text) == ("Workers", level, text)
+
+
 def doctor_on(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Answer]) -> dict[str, Level]:
     def ask(url: str, key: str | None = None) -> Answer:
         return answers[url.removeprefix("http://server")]
@@ -157,7 +187,7 @@ def test_the_doctor_asks_a_healthy_server(monkeypatch: pytest.MonkeyPatch) -> No
         {
             "/healthz": Answer(200, {"status": "ok"}),
             "/readyz": Answer(200, {"status": "ready", "redis": True}),
-            "/v1/workers": Answer(200, {"items": [{"device": "cpu"}]}),
+            "/v1/workers": Answer(200, {"items": [worker(14)]}, NOW_HEADER),
         },
     )
     assert levels == dict.fromkeys(("Server", "Database", "Queue", "Key", "Workers"), Level.OK)
