@@ -55,7 +55,7 @@ def find_target(server: str | None) -> Target:
     server: the --server flag. Raises ServerUnreachable if no server is known.
     """
     settings = read_settings(server)
-    stack = _running_stack(settings.home)
+    stack = running_stack(settings.home)
     own_url = stack.url.rstrip("/") if stack and stack.url else None
     url = _checked_url(settings.server) if settings.server else own_url
     if url is None:
@@ -77,7 +77,7 @@ def _no_server(stack: State | None) -> ServerUnreachable:
     )
 
 
-def _running_stack(home: Path) -> State | None:
+def running_stack(home: Path) -> State | None:
     """Return the local stack if it is up and ours to read."""
     from imgq_cli.stack.state import running_state
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import rich_click as click
 
 from imgq_cli.exits import Exit
 from imgq_cli.invocation import Invocation, pass_invocation
-from imgq_cli.target import read_settings
-from imgq_cli.terminal import ACCENT, QUIET, emit_json, out, printable
+from imgq_cli.target import read_settings, running_stack
+from imgq_cli.terminal import ACCENT, QUIET, emit_json, note, out, printable
 
 
 @click.group("config")
@@ -29,8 +31,9 @@ def show(invocation: Invocation, /, origin: bool) -> int:
 
     from imgq_db.settings import setting_origins
 
-    read_settings(invocation.server)
+    home = read_settings(invocation.server).home
     settings = setting_origins()
+    _tell_of_the_stack(home)
     if invocation.json:
         emit_json(
             {"items": [{"name": s.name, "value": s.value, "origin": s.origin} for s in settings]}
@@ -47,3 +50,10 @@ def show(invocation: Invocation, /, origin: bool) -> int:
         table.add_row(setting.name, *cells[: 2 if origin else 1])
     out().print(table)
     return Exit.OK
+
+
+def _tell_of_the_stack(home: Path) -> None:
+    stack = running_stack(home)
+    if stack is not None:
+        at = f" ({stack.url})" if stack.url else ""
+        note(f"The running local stack{at} uses its own database, queue and folders.")

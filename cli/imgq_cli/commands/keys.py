@@ -10,6 +10,7 @@ import rich_click as click
 
 from imgq_cli.calls import create_key, list_keys, revoke_key
 from imgq_cli.client import connect
+from imgq_cli.errors import UsageFault
 from imgq_cli.exits import Exit
 from imgq_cli.formats import age, local_time
 from imgq_cli.invocation import Invocation, pass_invocation
@@ -52,9 +53,7 @@ def create(
     invocation: Invocation, /, name: str, scopes: tuple[str, ...], expires_in: float | None
 ) -> int:
     """Make an API key and print it, this once: only a hash is stored."""
-    expires_at = None
-    if expires_in is not None:
-        expires_at = (datetime.now(UTC) + timedelta(seconds=expires_in)).isoformat()
+    expires_at = _expiry(expires_in) if expires_in is not None else None
     body = {"name": name, "scopes": list(scopes), "expires_at": expires_at}
     key = create_key(connect(invocation), body)
     if invocation.json:
@@ -81,6 +80,20 @@ def revoke(invocation: Invocation, /, prefix: str) -> int:
     else:
         err().print(f"Key {prefix} is revoked.")
     return Exit.OK
+
+
+def _expiry(seconds: float) -> str:
+    try:
+        expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
+    except OverflowError:
+        expires_at = None
+    if seconds <= 0 or expires_at is None:
+        raise UsageFault(
+            "--expires-in is a time after which the key is refused: more than 0, in years that "
+            "have four digits.",
+            hint="--expires-in 90d, or leave it out for a key that does not expire",
+        )
+    return expires_at.isoformat()
 
 
 def _table(keys: list[dict[str, Any]]) -> RenderableType:

@@ -61,7 +61,10 @@ def command(
     """Show or download the labels of a job."""
     chosen = _format(format_, output)
     if sort and chosen != TABLE and not invocation.json:
-        raise UsageFault("--sort is for the table: csv, jsonl and parquet keep the folder's order.")
+        raise UsageFault(
+            "--sort is for the table: csv, jsonl and parquet keep the folder's order.",
+            hint="add --format table, or leave --sort out",
+        )
     client = connect(invocation)
     uid = resolve_job(client, job)
     if output is not None:
@@ -83,7 +86,10 @@ def command(
 def _format(given: str | None, output: Path | None) -> str:
     if output is not None:
         if given == TABLE:
-            raise UsageFault("A file takes csv, jsonl or parquet, not a table.")
+            raise UsageFault(
+                "A file takes csv, jsonl or parquet, not a table.",
+                hint="leave --format out: the file's name tells",
+            )
         check_output(output, format=given)
         return given or format_of(output)
     chosen = given or (TABLE if sys.stdout.isatty() else "csv")

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from click.testing import Result
 
 from imgq_cli.exits import Exit
 from imgq_cli.fakes import Answer, FakeServer
+from imgq_cli.stack.orphans import ourselves
+from imgq_cli.stack.state import State, StateFile
 
 Imgq = Callable[..., Result]
 UID = "01997c5e-0000-7000-8000-00000abcdef1"
@@ -127,6 +130,25 @@ def test_keys_create_prints_only_the_key_on_stdout(server: FakeServer, imgq: Img
     assert server.requests[0].body == {"name": "ci", "scopes": ["read"], "expires_at": None}
 
 
+@pytest.mark.parametrize("text", ["0s", "0", "9999999d", "9" * 400 + "d"])
+def test_a_key_that_would_never_be_valid_is_not_made(
+    server: FakeServer, imgq: Imgq, text: str
+) -> None:
+    result = imgq("keys", "create", "--name", "ci", "--expires-in", text)
+
+    assert (result.exit_code, server.requests) == (Exit.USAGE, [])
+    assert "Try: --expires-in 90d" in result.stderr
+
+
+def test_a_key_may_expire_soon(server: FakeServer, imgq: Imgq) -> None:
+    server.on("POST", "/v1/keys", Answer({"key": "k", "prefix": "cd", "scopes": []}, 201))
+
+    imgq("keys", "create", "--name", "ci", "--expires-in", "90s")
+
+    expires_at = datetime.fromisoformat(server.requests[0].body["expires_at"])
+    assert 80 < (expires_at - datetime.now(UTC)).total_seconds() <= 90
+
+
 def test_keys_list_shows_which_are_revoked(server: FakeServer, imgq: Imgq) -> None:
     key = {
         "prefix": "cd",
@@ -164,6 +186,24 @@ def test_config_tells_where_a_value_comes_from_and_hides_secrets(imgq: Imgq) -> 
     assert found["server"] == ("http://imgq.test:8765", "environment")
     assert found["lease_seconds"][1] == "default"
     assert "secret" not in found["api_key"][0]
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_config_beside_a_running_stack_says_that_the_stack_has_its_own(
+    imgq: Imgq, tmp_path: Path, runs: bool
+) -> None:
+    if runs:
+        (tmp_path / "home").mkdir()
+        state = State(supervisor=ourselves(), url="http://127.0.0.1:8765")
+        StateFile(tmp_path / "home/state.json", state)
+
+    result = imgq("config", "show", "--json")
+
+    said = (
+        "The running local stack (http://127.0.0.1:8765) uses its own database, queue and "
+        "folders.\n"
+    )
+    assert (result.stderr, "items" in json.loads(result.stdout)) == (said if runs else "", True)
 
 
 class Became(Exception):
