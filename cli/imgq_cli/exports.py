@@ -26,7 +26,7 @@ def check_output(path: Path, *, format: str | None = None) -> None:
     format: the format, where the extension does not tell it.
     """
     if path.is_dir():
-        raise UsageFault(f"{path} is a folder, not a file.")
+        raise UsageFault(f"{path} is a folder, not a file.", hint=f"-o {path}/labels.csv")
     if format is None:
         format_of(path)
     if not path.parent.is_dir():
@@ -34,7 +34,9 @@ def check_output(path: Path, *, format: str | None = None) -> None:
             f"The folder of {path} does not exist.", hint=f"mkdir -p {path.parent.absolute()}"
         )
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UsageFault(f"The folder of {path} cannot be written to.")
+        raise UsageFault(
+            f"The folder of {path} cannot be written to.", hint="name a file elsewhere"
+        )
 
 
 def check_outputs(paths: Sequence[Path]) -> None:
@@ -42,7 +44,7 @@ def check_outputs(paths: Sequence[Path]) -> None:
     for path in paths:
         check_output(path)
     if len({path.absolute() for path in paths}) < len(paths):
-        raise UsageFault("The same output file is given twice.")
+        raise UsageFault("The same output file is given twice.", hint="leave one -o out")
 
 
 def format_of(path: Path) -> str:

@@ -49,7 +49,10 @@ def check_folder(folder: Path) -> None:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(f"No such folder: {folder}", hint="check the path") from error
     except OSError as error:
-        raise UsageFault(f"The folder cannot be read: {error.strerror}: {folder}") from error
+        raise UsageFault(
+            f"The folder cannot be read: {error.strerror}: {folder}",
+            hint=f"ls -ld {shlex.quote(str(folder))}",
+        ) from error
     if not stat.S_ISDIR(mode):
         raise UsageFault(
             f"This is a file, not a folder: {folder}",
@@ -58,7 +61,10 @@ def check_folder(folder: Path) -> None:
             ),
         )
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise UsageFault(f"The folder cannot be read: Permission denied: {folder}")
+        raise UsageFault(
+            f"The folder cannot be read: Permission denied: {folder}",
+            hint=f"ls -ld {shlex.quote(str(folder))}",
+        )
 
 
 def file_uri(path: Path) -> str:

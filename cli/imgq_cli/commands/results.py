@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ import rich_click as click
 
 from imgq_cli.calls import get_results, iterate_results
 from imgq_cli.client import Client, connect
-from imgq_cli.errors import UsageFault
+from imgq_cli.errors import CliError, UsageFault
 from imgq_cli.exits import Exit
 from imgq_cli.exports import FORMATS, check_output, export, format_of, unbroken
 from imgq_cli.formats import number, percent, short_id
@@ -67,20 +69,40 @@ def command(
         )
     client = connect(invocation)
     uid = resolve_job(client, job)
-    if output is not None:
-        size_bytes = export(client, uid, output, format=chosen, filters=filters)
-        if invocation.json:
-            emit_json({"id": uid, "file": str(output), "size_bytes": size_bytes})
+    with _hinted(uid, filters["label"]):
+        if output is not None:
+            size_bytes = export(client, uid, output, format=chosen, filters=filters)
+            _show_written(invocation, uid, output, size_bytes)
+        elif invocation.json:
+            page = {"limit": min(limit, 500), "cursor": cursor, "sort": sort}
+            emit_json(get_results(client, uid, {**filters, **page}))
+        elif chosen == TABLE:
+            _show_table(client, uid, {**filters, "sort": sort}, limit)
         else:
-            err().print(f"Written to {printable(str(output))} ({number(size_bytes)} bytes)")
-    elif invocation.json:
-        page = {"limit": min(limit, 500), "cursor": cursor, "sort": sort}
-        emit_json(get_results(client, uid, {**filters, **page}))
-    elif chosen == TABLE:
-        _show_table(client, uid, {**filters, "sort": sort}, limit)
-    else:
-        _print_export(client, uid, chosen, filters)
+            _print_export(client, uid, chosen, filters)
     return Exit.OK
+
+
+@contextmanager
+def _hinted(uid: str, label: str | None) -> Iterator[None]:
+    """Tell where the labels are listed, should the server refuse one without a hint."""
+    try:
+        yield
+    except CliError as error:
+        hinted = error.problem and error.problem.get("hint")
+        if label is not None and error.exit_code == Exit.USAGE and not hinted:
+            error.hint = (
+                "imgq models show MODEL --json, which lists the labels "
+                f"(imgq status {short_id(uid)} names the model)"
+            )
+        raise
+
+
+def _show_written(invocation: Invocation, uid: str, output: Path, size_bytes: int) -> None:
+    if invocation.json:
+        emit_json({"id": uid, "file": str(output), "size_bytes": size_bytes})
+    else:
+        err().print(f"Written to {printable(str(output))} ({number(size_bytes)} bytes)")
 
 
 def _format(given: str | None, output: Path | None) -> str:

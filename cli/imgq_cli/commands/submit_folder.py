@@ -106,7 +106,10 @@ def _waiting(invocation: Invocation, options: dict[str, Any]) -> Waiting:
     outputs = tuple(options["outputs"])
     asked = options["wait"] or options["timeout"] is not None or bool(outputs)
     if options["detach"] and asked:
-        raise UsageFault("--detach does not go with --wait, --timeout or --output.")
+        raise UsageFault(
+            "--detach does not go with --wait, --timeout or --output.",
+            hint="leave --detach out, or follow later with imgq watch",
+        )
     watched = interactive(sys.stdout) and not invocation.json
     return Waiting(not options["detach"] and (asked or watched), options["timeout"], outputs)
 
@@ -124,7 +127,10 @@ def _body(uri: str, options: dict[str, Any]) -> dict[str, Any]:
     try:
         json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise UsageFault("A name, tag, glob, model or root is not UTF-8 text.") from error
+        raise UsageFault(
+            "A name, tag, glob, model or root is not UTF-8 text.",
+            hint="write it in plain letters; only PATH may hold any bytes",
+        ) from error
     return body
 
 

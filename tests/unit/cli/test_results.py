@@ -26,6 +26,32 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize("flags", ["--format table", "--format csv", "--json", "-o x.csv"])
+@pytest.mark.parametrize("hint", [None, "Did you mean 'daisy'?"])
+def test_an_unknown_label_is_refused_with_something_to_try(
+    server: FakeServer, imgq: Imgq, flags: str, hint: str | None
+) -> None:
+    problem = {"title": "No", "status": 422, "detail": "No label 'dasy'.", "hint": hint}
+    for path in (RESULTS, f"{RESULTS}.csv"):
+        server.on("GET", path, Answer(problem, 422))
+
+    result = imgq("results", UID, "--label", "dasy", *flags.split())
+
+    assert result.exit_code == Exit.USAGE
+    if flags != "--json":
+        assert f"Try: {hint or 'imgq models show MODEL --json, which lists'}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "flags",
+    ["--sort path -o x.csv", "--format table -o x.csv", "--sort path --format csv", "-o .", "-o x"],
+)
+def test_what_cannot_be_done_as_typed_comes_with_something_to_try(imgq: Imgq, flags: str) -> None:
+    result = imgq("results", UID, *flags.split())
+
+    assert (result.exit_code, "Try: " in result.stderr) == (Exit.USAGE, True)
+
+
 def test_a_terminal_gets_a_table_with_safe_names(
     server: FakeServer, imgq: Imgq, make_result: MakeResult
 ) -> None:
