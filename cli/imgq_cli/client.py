@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -21,6 +20,7 @@ from imgq_cli.heartbeats import server_time
 from imgq_cli.invocation import Invocation
 from imgq_cli.problems import error_of
 from imgq_cli.target import Target, find_target
+from imgq_cli.wire import bearer, body_pieces, is_loopback, json_body
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
@@ -75,8 +75,8 @@ class Client:
         self._session = requests.Session()
         self._session.headers["Accept"] = "application/json"
         # As auth, not as a header: a ~/.netrc entry for the host would replace the header.
-        self._session.auth = _bearer(target.key)
-        if _is_loopback(target.url):
+        self._session.auth = bearer(target.key)
+        if is_loopback(target.url):
             self._session.trust_env = False
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter or HTTPAdapter(max_retries=make_retry()))
@@ -131,19 +131,19 @@ class Client:
     def probe(self) -> Reply:
         """Return what the server says about its own health, whatever the status."""
         with self._answer("GET", PROBE_PATH) as response:
-            return Reply(response.status_code, _json(response), response.headers)
+            return Reply(response.status_code, json_body(response), response.headers)
 
     @contextmanager
     def download(self, path: str, params: Params = None) -> Iterator[Iterator[bytes]]:
         """Give the body of a GET in pieces, as they come."""
         with self._answer("GET", path, params=params, headers={"Accept": "*/*"}) as response:
             self._check(response)
-            yield _pieces(response, self.target.url)
+            yield body_pieces(response, self.target.url)
 
     def _send(self, method: str, path: str, **options: Any) -> Reply:
         with self._answer(method, path, **options) as response:
             self._check(response)
-            body = _json(response)
+            body = json_body(response)
             if body is None and response.content:
                 raise error_of(response.status_code, None, url=self.target.url)
             return Reply(response.status_code, body, response.headers)
@@ -174,7 +174,7 @@ class Client:
                 hint="imgq --server URL …, with the final URL",
             )
         if response.status_code >= 400:
-            raise error_of(response.status_code, _json(response), url=self.target.url)
+            raise error_of(response.status_code, json_body(response), url=self.target.url)
 
     def _unreachable(self, error: Exception) -> ServerUnreachable:
         timeout = isinstance(error, requests.Timeout)
@@ -183,38 +183,6 @@ class Client:
         return ServerUnreachable(f"The server at {self.target.url} {why}.", hint=hint)
 
 
-def _bearer(key: str | None) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if key:
-            request.headers["Authorization"] = f"Bearer {key}"
-        return request
-
-    return sign
-
-
 def _is_in_flight(error: CliError) -> bool:
     problem = error.problem or {}
     return str(problem.get("type")).endswith(":idempotency-in-flight")
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def _json(response: requests.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError:
-        return None
-    except requests.RequestException as error:
-        raise ServerUnreachable("The connection broke in the middle of an answer.") from error
-
-
-def _pieces(response: requests.Response, url: str) -> Iterator[bytes]:
-    try:
-        yield from response.iter_content(1 << 16)
-    except requests.RequestException as error:
-        raise ServerUnreachable(
-            f"The connection to {url} broke in the middle of the download."
-        ) from error
