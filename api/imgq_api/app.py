@@ -3,13 +3,14 @@
 import time
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
+from werkzeug.exceptions import NotFound
 
 from imgq_api import jobs, keys, models, ops, results, workers
 from imgq_api.errors import KeylessOffLoopback
-from imgq_api.limits import limiter
+from imgq_api.limits import MAX_BODY_BYTES, limiter
 from imgq_api.metrics import HttpMetrics, QueueMetrics
 from imgq_api.problems import register_problems
 from imgq_api.request_ids import HEADER, request_id
@@ -21,7 +22,6 @@ from imgq_db.settings import Settings
 
 log = structlog.get_logger()
 
-MAX_BODY_BYTES = 1 << 20
 # Fewer than the server's threads, so that waiting never keeps others from being answered.
 WAITING_SEATS = 16
 QUIET_ROUTES = ("ops.health", "ops.readiness", "ops.metrics")
@@ -36,7 +36,8 @@ def create_app(
     """
     check_exposure(settings)
     app = Flask("imgq_api", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    # A byte more than is accepted: a body without a length, read that far, is known as too large.
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     # A redirect would be a page under /v1.
     app.url_map.merge_slashes = False
     registry = CollectorRegistry()
@@ -54,6 +55,8 @@ def create_app(
     for resource in (jobs, results, models, workers, keys, ops):
         app.register_blueprint(resource.bp)
     app.before_request(_start_clock)
+    app.before_request(_refuse_doubled_slash)
+    app.before_request(_answer_options)
     app.after_request(_finish)
     return app
 
@@ -66,6 +69,22 @@ def check_exposure(settings: Settings) -> None:
 
 def _start_clock() -> None:
     g.started = time.perf_counter()
+
+
+def _refuse_doubled_slash() -> None:
+    # Werkzeug cuts all slashes but one off the front, so that one page would have many addresses.
+    if request.environ["PATH_INFO"].startswith("//"):
+        raise NotFound
+
+
+def _answer_options() -> Response | None:
+    """Answer OPTIONS without Flask's type of an empty body, which is HTML."""
+    if request.method != "OPTIONS" or request.url_rule is None:
+        return None
+    response = current_app.make_default_options_response()
+    response.status_code = 204
+    del response.headers["Content-Type"]
+    return response
 
 
 def _finish(response: Response) -> Response:

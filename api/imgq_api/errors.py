@@ -1,7 +1,7 @@
 """What can go wrong between a request and the shared state, as events.
 
 ImgqError
-├── RequestInvalid, BodyMalformed, MediaTypeUnsupported (the request itself)
+├── RequestInvalid, BodyMalformed, BodyTooLarge, MediaTypeUnsupported (the request itself)
 ├── KeyMissing, ScopeMissing, ForeignPage (who asks)
 ├── ParquetMissing (what this installation lacks)
 └── KeylessOffLoopback, AddressUnusable (at start)
@@ -14,7 +14,7 @@ from imgq_db.errors import ImgqError
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field that was not accepted."""
+    """One field that was not accepted. detail: a sentence that names it."""
 
     pointer: str
     detail: str
@@ -25,9 +25,9 @@ class RequestInvalid(ImgqError):
     title = "The request is not valid"
 
     def __init__(self, errors: tuple[FieldError, ...]) -> None:
-        first = errors[0]
-        more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
-        super().__init__(f"{first.pointer}: {first.detail}{more}.")
+        others = len(errors) - 1
+        more = f" ({others} more)" if others else ""
+        super().__init__(f"{errors[0].detail}{more}")
         self.errors = errors
 
 
@@ -37,6 +37,17 @@ class BodyMalformed(ImgqError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"The body cannot be read as JSON: {why}.")
+
+
+class BodyTooLarge(ImgqError):
+    slug = "body-too-large"
+    title = "The body is too large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"The body is larger than {limit_bytes} bytes, the most that this server reads.",
+            "Send less: a job names the folder of its images, and never carries them.",
+        )
 
 
 class MediaTypeUnsupported(ImgqError):

@@ -1,4 +1,4 @@
-"""How often one client may do what costs the server: create jobs, and fail to say who it is."""
+"""How often one client may do what costs the server, and how much it may send."""
 
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -6,6 +6,7 @@ from flask_limiter.util import get_remote_address
 # Counted in memory: one server process, and a restart may forget.
 limiter = Limiter(get_remote_address, storage_uri="memory://", strategy="moving-window")
 
+MAX_BODY_BYTES = 1 << 20
 CREATIONS = "600 per minute"
 FAILED_KEYS = "120 per minute"
 

@@ -17,7 +17,14 @@ from spectree.plugins.base import Context
 from spectree.plugins.flask_plugin import FlaskPlugin
 from spectree.utils import get_multidict_items
 
-from imgq_api.errors import BodyMalformed, FieldError, MediaTypeUnsupported, RequestInvalid
+from imgq_api.errors import (
+    BodyMalformed,
+    BodyTooLarge,
+    MediaTypeUnsupported,
+    RequestInvalid,
+)
+from imgq_api.faults import body_fault, query_fault, unknown
+from imgq_api.limits import MAX_BODY_BYTES
 from imgq_api.problems import MEDIA_TYPE, Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -75,20 +82,21 @@ class StrictPlugin(FlaskPlugin):
 
 def _read_query(request: Request, model: type[BaseModel] | None) -> BaseModel | None:
     if model is None:
-        unknown = tuple(FieldError(f"?{name}", "is not known here") for name in request.args)
-        if unknown:
-            raise RequestInvalid(unknown)
+        if request.args:
+            raise RequestInvalid(tuple(unknown(f"?{name}") for name in request.args))
         return None
     try:
         return model.model_validate(get_multidict_items(request.args, model))
     except ValidationError as error:
-        raise RequestInvalid(_query_errors(error)) from error
+        raise RequestInvalid(tuple(map(query_fault, _found(error)))) from error
 
 
 def _read_body(request: Request, model: type[BaseModel] | None) -> BaseModel | None:
     if model is None:
         return None
     body = request.get_data()
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge(MAX_BODY_BYTES)
     if not body:
         body = b"{}"
     elif not request.is_json:
@@ -99,31 +107,12 @@ def _read_body(request: Request, model: type[BaseModel] | None) -> BaseModel | N
         first = _found(error)[0]
         if first["type"] == "json_invalid":
             raise BodyMalformed(first["msg"].removeprefix("Invalid JSON: ")) from error
-        raise RequestInvalid(_body_errors(error)) from error
-
-
-def _query_errors(error: ValidationError) -> tuple[FieldError, ...]:
-    return tuple(FieldError(f"?{found['loc'][0]}", _said(found)) for found in _found(error))
-
-
-def _body_errors(error: ValidationError) -> tuple[FieldError, ...]:
-    return tuple(
-        FieldError("".join(["#", *("/" + _escaped(part) for part in found["loc"])]), _said(found))
-        for found in _found(error)
-    )
+        raise RequestInvalid(tuple(map(body_fault, _found(error)))) from error
 
 
 def _found(error: ValidationError) -> list[ErrorDetails]:
     # The input is left out: it may be long, or a secret.
-    return error.errors(include_url=False, include_context=False, include_input=False)
-
-
-def _said(found: ErrorDetails) -> str:
-    return "is not known here" if found["type"] == "extra_forbidden" else found["msg"]
-
-
-def _escaped(part: int | str) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")
+    return error.errors(include_url=False, include_input=False)
 
 
 spec = SpecTree(

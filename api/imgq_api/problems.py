@@ -10,10 +10,15 @@ from flask_limiter import RateLimitExceeded
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 
 from imgq_api import errors as api
-from imgq_api.limits import seconds_until_allowed
+from imgq_api.limits import MAX_BODY_BYTES, seconds_until_allowed
 from imgq_api.request_ids import request_id
 from imgq_db import errors as db
 from imgq_db.errors import ImgqError
@@ -32,6 +37,7 @@ STATUSES: Mapping[type[ImgqError], int] = {
     api.ForeignPage: 403,
     db.NotFound: 404,
     db.Conflict: 409,
+    api.BodyTooLarge: 413,
     api.MediaTypeUnsupported: 415,
     api.RequestInvalid: 422,
     db.Refused: 422,
@@ -43,7 +49,6 @@ HTTP_SLUGS: Mapping[int, str] = {
     400: "bad-request",
     404: "not-found",
     405: "method-not-allowed",
-    413: "body-too-large",
     429: "too-many-requests",
 }
 
@@ -54,7 +59,7 @@ class FieldProblem(BaseModel):
     pointer: str = Field(
         description="A JSON pointer into the body (#/options/top_k), or ?name for a query parameter"
     )
-    detail: str
+    detail: str = Field(description="What is wrong with it, as one sentence")
 
 
 class Problem(BaseModel):
@@ -88,6 +93,8 @@ def answer_error(error: Exception) -> Response:
     """Return the problem of any exception; what is inside a 500 goes to the log only."""
     if isinstance(error, RateLimitExceeded):
         return _too_many(error)
+    if isinstance(error, RequestEntityTooLarge):
+        error = api.BodyTooLarge(MAX_BODY_BYTES)
     if isinstance(error, HTTPException):
         return _answer_http(error)
     if isinstance(error, DBAPIError | PoolTimeout) and _is_database_away(error):

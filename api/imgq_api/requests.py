@@ -13,15 +13,15 @@ from imgq_db.options import MAX_TOP_K, ClassifyOptions
 from imgq_db.results import ImageStatus, ResultFilter, ResultSort
 
 PAGE_LIMIT = 500
-_TAG_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
-_TAG = r"^[^=:]+[=:]"
-_BUDGET = r"^([0-9]{1,12}|([0-9]{1,2}(\.[0-9]+)?|100)%)$"
+TAG_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
+TAG = r"^[^=:]+[=:]"
+BUDGET = r"^([0-9]{1,12}|([0-9]{1,2}(\.[0-9]+)?|100)%)$"
 
 
 def _refuse_nul(value: str) -> str:
     # Postgres can store every other character.
     if "\0" in value:
-        raise PydanticCustomError("nul", "NUL is not allowed in text")
+        raise PydanticCustomError("nul", "must not hold the character NUL")
     return value
 
 
@@ -29,7 +29,7 @@ def _refuse_other_kinds(value: object) -> object:
     if isinstance(value, str) and value not in set(JobKind):
         kinds = ", ".join(JobKind)
         raise PydanticCustomError(
-            "kind", "This server runs jobs of the kind {kinds} only", {"kinds": kinds}
+            "kind", "must be {kinds}: this server runs no other kind of job", {"kinds": kinds}
         )
     return value
 
@@ -39,11 +39,11 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        raise PydanticCustomError("moment", "The time is out of range") from error
+        raise PydanticCustomError("moment", "is a time out of range") from error
 
 
 Line = Annotated[str, AfterValidator(_refuse_nul)]
-TagKey = Annotated[str, Field(pattern=_TAG_KEY)]
+TagKey = Annotated[str, Field(pattern=TAG_KEY)]
 TagValue = Annotated[Line, Field(max_length=255)]
 Glob = Annotated[Line, Field(min_length=1, max_length=1024)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -74,7 +74,7 @@ class JobOptions(Body):
     exclude: Annotated[list[Glob], Field(max_length=100)] = []
     top_k: int = Field(default=5, ge=1, le=MAX_TOP_K)
     min_confidence: Share | None = Field(default=None, description="Below it the label is null")
-    max_failures: Annotated[str, Field(pattern=_BUDGET)] | None = Field(
+    max_failures: Annotated[str, Field(pattern=BUDGET)] | None = Field(
         default=None, description="Fail the job after so many failed images: 12, or 5%"
     )
     precision: Literal["exact", "auto", "int8"] = "auto"
@@ -154,7 +154,7 @@ class JobsQuery(PageQuery):
 
     state: list[JobState] = Field(default=[], description="Any of these", max_length=20)
     kind: JobKind | None = None
-    tag: list[Annotated[Line, Field(max_length=320, pattern=_TAG)]] = Field(
+    tag: list[Annotated[Line, Field(max_length=320, pattern=TAG)]] = Field(
         default=[], description="key=value or key:value; all of them", max_length=50
     )
 

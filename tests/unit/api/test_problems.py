@@ -7,9 +7,11 @@ from flask import Flask, abort
 from werkzeug.test import TestResponse
 
 from imgq_api import errors as api_errors
+from imgq_api.app import create_app
 from imgq_api.problems import status_of
 from imgq_db import errors as db_errors
 from imgq_db.errors import ImgqError, JobNotFound
+from imgq_db.settings import Settings
 
 INNER = {"LeaseLost", "ListingLost", "KeylessOffLoopback", "AddressUnusable", "ImgqError"}
 
@@ -78,7 +80,6 @@ def test_unforeseen_error_tells_only_its_request_id(lonely_app: Flask) -> None:
     [
         ("GET", "/v1/nothing", 404, "not-found"),
         ("GET", "/v1/jobs/", 404, "not-found"),
-        ("GET", "//v1/jobs", 404, "not-found"),
         ("GET", "/v1/jobs/not-an-id", 404, "not-found"),
         ("PATCH", "/v1/jobs", 405, "method-not-allowed"),
         ("GET", "/elsewhere", 404, "not-found"),
@@ -92,6 +93,38 @@ def test_wrong_address_is_a_problem_too(
     assert response.content_type == "application/problem+json"
     assert response.json is not None
     assert (response.status_code, response.json["type"]) == (status, f"urn:imgq:problem:{slug}")
+
+
+@pytest.mark.parametrize("path", ["//v1/jobs", "///v1/jobs", "//healthz"])
+def test_doubled_slash_is_another_address(lonely_app: Flask, path: str) -> None:
+    # A client would read the first part of such an address as a host: the path is set behind it.
+    response = lonely_app.test_client().get("/", environ_overrides={"PATH_INFO": path})
+
+    assert (response.status_code, response.content_type) == (404, "application/problem+json")
+
+
+def test_options_tells_what_is_allowed_without_a_body(lonely_app: Flask) -> None:
+    response = lonely_app.test_client().options("/v1/jobs")
+
+    assert (response.status_code, response.data) == (204, b"")
+    assert "Content-Type" not in response.headers
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+def test_options_of_nothing_is_a_problem(lonely_app: Flask) -> None:
+    response = lonely_app.test_client().options("/v1/nothing")
+
+    assert (response.status_code, response.content_type) == (404, "application/problem+json")
+
+
+def test_body_that_is_too_large_names_the_limit(lonely_settings: Settings) -> None:
+    app = create_app(lonely_settings.model_copy(update={"insecure": True}))
+    response = app.test_client().post("/v1/jobs", json={"kind": "x" * (1 << 21)})
+    body: dict[str, Any] = response.json or {}
+
+    assert (response.status_code, body["type"]) == (413, "urn:imgq:problem:body-too-large")
+    assert body["detail"].startswith("The body is larger than 1048576 bytes,")
+    assert body["hint"].startswith("Send less:")
 
 
 def test_method_not_allowed_names_what_is(lonely_app: Flask) -> None:
