@@ -92,7 +92,7 @@ def _watch_the_end(close: Callable[[], None]) -> None:
     threading.Thread(target=_end, args=(woken, alarm, close), name="end", daemon=True).start()
 
 
-def _end(woken: socket.socket, _alarm: socket.socket, close: Callable[[], None]) -> None:
+def _end(woken: socket.socket, alarm: socket.socket, close: Callable[[], None]) -> None:
     parent = parent_process()
     ends: list[Any] = [woken, *([parent.sentinel] if parent else [])]
     ended = wait(ends)
@@ -103,3 +103,7 @@ def _end(woken: socket.socket, _alarm: socket.socket, close: Callable[[], None])
         deadline.daemon = True
         deadline.start()
         os.kill(os.getpid(), signal.SIGTERM)
+    # Later signals are written there too: both ends stay open as long as the process.
+    with alarm:
+        while woken.recv(64):
+            continue

@@ -89,6 +89,29 @@ def test_others_are_answered_while_every_seat_waits_and_the_stop_is_prompt(
     assert time.monotonic() - started < DEADLINE_SECONDS
 
 
+def test_chunked_body_is_refused_at_the_limit(
+    environment: dict[str, str], server: subprocess.Popen[str]
+) -> None:
+    pieces = (b" " * 65_536 for _ in range(17))
+    headers = {"Content-Type": "application/json"}
+    answer = requests.post(
+        f"{url_of(environment)}/v1/jobs", data=pieces, headers=headers, timeout=DEADLINE_SECONDS
+    )
+
+    assert (answer.status_code, answer.json()["type"]) == (413, "urn:imgq:problem:body-too-large")
+
+
+def test_signals_after_the_first_are_quiet(server: subprocess.Popen[str], job: Job) -> None:
+    (worker,) = psutil.Process(server.pid).children()
+    for _ in range(20):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.send_signal(signal.SIGTERM)
+    server.send_signal(signal.SIGTERM)
+    _, log = server.communicate(timeout=DEADLINE_SECONDS)
+
+    assert "Exception ignored" not in log
+
+
 def test_second_server_does_not_share_the_port(
     environment: dict[str, str], server: subprocess.Popen[str]
 ) -> None:
