@@ -16,7 +16,7 @@ from imgq_db.names import name_to_text
 from imgq_db.pages import Page, read_cursor, write_cursor
 
 #: Rows read at a time by a stream: flat memory, and no transaction that stays open.
-STREAM_ROWS = 2_000
+STREAM_ROWS = 4_000
 #: Images that one statement looks through at most, so that a rare label in a job of millions
 #: takes many quick statements and not one that the database would stop.
 SCAN_IMAGES = 100_000
@@ -129,8 +129,8 @@ class _Selection:
             f" ORDER BY {plan.order} LIMIT :limit"
         )
         first, last = images
-        keys = {"job_id": self.job_id, "first": first, "last": last, "limit": limit}
-        keys |= {"image": start[1], **self.values}
+        keys = {"job_id": self.job_id, "first": first, "last": last, "limit": limit, **self.values}
+        keys["image"] = start[1]
         if ":confidence" in plan.after:
             keys["confidence"] = start[0]
         with self.engine.connect() as connection:

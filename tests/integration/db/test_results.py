@@ -1,11 +1,12 @@
 """Results as users read them: filtered, sorted, page by page, streamed, summed up."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from imgq_db import results
 from imgq_db.errors import CursorInvalid, OptionInvalid
@@ -163,6 +164,65 @@ def test_a_stream_gives_the_list_whatever_it_reads_at_a_time(
     job = done(*ROWS)
     listed = list_results(engine, job, ResultFilter()).items
     assert tuple(stream_results(engine, job, ResultFilter())) == listed
+
+
+@pytest.fixture
+def scanned(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each statement on a job's rows may look through, at two a time."""
+    monkeypatch.setattr(results, "SCAN_IMAGES", 2)
+    found: list[int] = []
+
+    def remember(*call: Any) -> None:
+        statement, values = call[2:4]
+        if "FROM prediction p" in statement:
+            found.append(values["last"] - max(values["first"], values["image"] + 1) + 1)
+
+    event.listen(engine, "before_cursor_execute", remember)
+    return found
+
+
+FILTERS = [
+    ResultFilter(label="daisy"),
+    ResultFilter(status=ImageStatus.SKIPPED),
+    ResultFilter(min_confidence=1.0),
+    ResultFilter(max_confidence=-1.0),
+]
+
+
+@pytest.mark.parametrize("flt", FILTERS)
+def test_no_statement_of_a_rare_filter_looks_through_the_whole_job(
+    flt: ResultFilter, engine: Engine, done: Jobs, scanned: list[int]
+) -> None:
+    job = done(*ROWS)
+    streamed = tuple(stream_results(engine, job, flt))
+    assert list_results(engine, job, flt, limit=9).items == streamed
+    assert len(scanned) == 2 * 5 and max(scanned) <= 2
+
+
+@pytest.mark.parametrize("sort", list(ResultSort))
+@pytest.mark.parametrize("limit", [1, 2, 3, 9])
+def test_pages_of_a_job_read_in_parts_are_those_of_the_whole(
+    sort: ResultSort, limit: int, engine: Engine, done: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = done(*ROWS)
+    whole = all_pages(engine, job, sort, limit)
+    monkeypatch.setattr(results, "SCAN_IMAGES", 2)
+    assert all_pages(engine, job, sort, limit) == whole
+
+
+def test_a_sorted_list_never_sorts_the_whole_job_at_once(
+    engine: Engine, done: Jobs, scanned: list[int]
+) -> None:
+    job = done(*ROWS)
+    list_results(engine, job, ResultFilter(), sort=ResultSort.CONFIDENCE_DOWN, limit=2)
+    assert len(scanned) == 5 and max(scanned) <= 2
+
+
+def test_a_page_stops_reading_where_it_is_full(
+    engine: Engine, done: Jobs, scanned: list[int]
+) -> None:
+    page = list_results(engine, done(*ROWS), ResultFilter(label="crane"), limit=1)
+    assert (paths(page.items), len(scanned)) == ("b", 2)
 
 
 def test_a_job_shows_only_its_own_rows(engine: Engine, done: Jobs, listed: Jobs) -> None:
