@@ -7,7 +7,7 @@ from imgq_api.app import create_app
 from imgq_api.openapi import document
 from imgq_api.serving import serve
 from imgq_db.errors import ImgqError
-from imgq_db.settings import Settings, load_settings
+from imgq_db.settings import Settings, settings_or_exit
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         sys.exit("usage: python -m imgq_api [openapi]")
     else:
         try:
-            serve(load_settings())
+            serve(settings_or_exit())
         except ImgqError as error:
             sys.exit(f"{error} {error.hint or ''}".strip())
 

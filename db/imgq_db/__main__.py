@@ -14,7 +14,7 @@ from imgq_db.engine import make_engine
 from imgq_db.errors import DatabaseUnavailable, ImgqError
 from imgq_db.keys import ApiKey, Scope, ensure_key, list_keys, mint_key, revoke_key
 from imgq_db.migrate import check_revision, current_revision, upgrade
-from imgq_db.settings import Settings, load_settings
+from imgq_db.settings import Settings, settings_or_exit
 from imgq_db.verifying import verify_job
 
 Command = Callable[[Engine, Settings, argparse.Namespace], Any]
@@ -23,7 +23,7 @@ Command = Callable[[Engine, Settings, argparse.Namespace], Any]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its result goes to stdout as one JSON document."""
     parsed = _parser().parse_args(arguments)
-    settings = load_settings()
+    settings = settings_or_exit()
     engine = make_engine(settings, role="migrate")
     try:
         result = parsed.command(engine, settings, parsed)

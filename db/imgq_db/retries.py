@@ -27,6 +27,9 @@ def retry_job(
             raise JobStillRunning(uid, "retried")
         if only_failed and old.progress.failed == 0:
             raise NothingToRetry(uid)
+        same = connection.execute(
+            text("SELECT only_failed, retry_of FROM job WHERE uid = :uid"), {"uid": uid}
+        ).one()
         row = {
             "kind": old.kind.value,
             "name": old.name,
@@ -39,8 +42,9 @@ def retry_job(
             "priority": old.priority.rank,
             "key_id": key_id,
             "idempotency_key": idempotency_key,
-            "retry_of": uid,
-            "only_failed": only_failed,
+            # All of a job that was a retry of failures: these failures again, not the folder.
+            "retry_of": same.retry_of if same.only_failed and not only_failed else uid,
+            "only_failed": only_failed or same.only_failed,
         }
         return read_job(connection, insert_job(connection, row))
 

@@ -1,16 +1,14 @@
 """Every setting of every process, in one typed class: flag > environment > TOML > default."""
 
 import os
-import re
+import sys
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -148,11 +146,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        tomls = (_TomlFile(settings_cls, path) for path in toml_files())
+        tomls = (TomlFile(settings_cls, path) for path in toml_files())
         return init_settings, env_settings, file_secret_settings, *tomls
 
 
-class _TomlFile(TomlConfigSettingsSource):
+class TomlFile(TomlConfigSettingsSource):
     """One TOML file, in which every name is a setting's."""
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
@@ -187,55 +185,15 @@ def load_settings(**flags: object) -> Settings:
     return Settings(**given)
 
 
-@dataclass(frozen=True, slots=True)
-class SettingOrigin:
-    """One setting with its value as text (secrets masked) and where it came from."""
-
-    name: str
-    value: str
-    origin: str
-
-
-def setting_origins() -> tuple[SettingOrigin, ...]:
-    """Return every setting with the place that decided it."""
-    settings = load_settings()
-    layers = list(_layers())
-    return tuple(
-        SettingOrigin(name, _shown(name, getattr(settings, name)), _origin(name, layers))
-        for name in Settings.model_fields
-    )
-
-
-def _layers() -> Iterator[tuple[str, frozenset[str]]]:
-    names = Settings.model_fields
-    yield "environment", frozenset(n for n in names if _in_environment(n))
-    secrets = Path(os.environ.get("IMGQ_SECRETS_DIR", "/nonexistent"))
-    yield str(secrets), frozenset(n for n in names if (secrets / f"imgq_{n}").is_file())
-    for path in toml_files():
-        yield str(path), frozenset(_TomlFile(Settings, path)())
-
-
-def _in_environment(name: str) -> bool:
-    plain = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}.get(name)
-    known = {key.upper() for key in os.environ}
-    return f"IMGQ_{name.upper()}" in known or (plain is not None and plain in known)
-
-
-def _origin(name: str, layers: list[tuple[str, frozenset[str]]]) -> str:
-    return next((place for place, names in layers if name in names), "default")
-
-
-def _shown(name: str, value: object) -> str:
-    if name in ("database_url", "redis_url"):
-        return mask_password(str(value))
-    return str(value)
-
-
-def mask_password(url: str) -> str:
-    """Return the URL with its password, if any, as ***."""
-    url = re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
-    head, at, tail = url.rpartition("@")
-    scheme, mark, user = head.partition("://")
-    if not at or ":" not in user:
-        return url
-    return f"{scheme}{mark}{user.partition(':')[0]}:***@{tail}"
+def settings_or_exit(**flags: object) -> Settings:
+    """Read the settings of a process that begins; a bad one ends it with a sentence, status 2."""
+    try:
+        return load_settings(**flags)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        why = f"The setting {name} cannot be used: {first['msg']}."
+    except (SettingsFileInvalid, OSError) as error:
+        why = str(error)
+    sys.stderr.write(f"Error: {why}\nTry:   imgq config show --origin\n")
+    raise SystemExit(2)

@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
-from imgq_db.settings import load_settings
+from imgq_db.settings import settings_or_exit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", default=None, help="how logs call this process")
     parsed = parser.parse_args(arguments)
     process, name = parsed.process, parsed.name or parsed.process
-    settings = load_settings()
+    settings = settings_or_exit()
     if process == "reconciler":
         from imgq_workers.reconciler import run_reconciler
 

@@ -15,6 +15,8 @@ def make_filter(include: Sequence[str], exclude: Sequence[str]) -> Callable[[byt
 
     A pattern without / is held against the file's name, one with / against the whole path.
     * and ? stop at /; a step ** stands for any number of folders, at the end for all below.
+    A pattern that ends in / means all that lies in such a folder, wherever that is if it is a
+    plain name, as in .gitignore.
     Sub-folders that cannot be read (ending in /) always pass. No pattern is an error, and none
     takes long: each is tried in time that grows with the lengths of pattern and path only.
     """
@@ -34,6 +36,8 @@ def make_filter(include: Sequence[str], exclude: Sequence[str]) -> Callable[[byt
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
     parts = pattern.strip("/").split("/")
+    if pattern.endswith("/"):
+        parts = [*(["**"] if len(parts) == 1 else []), *parts, "**"]
     if len(parts) == 1:
         name = _compile(parts[0])
         return lambda path: name.fullmatch(path.rpartition("/")[2]) is not None

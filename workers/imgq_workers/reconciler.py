@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
@@ -16,7 +17,7 @@ from imgq_db.chunks import expire_leases, pending_chunks
 from imgq_db.closing import close_finished_jobs
 from imgq_db.counting import store_running_counters
 from imgq_db.deleting import purge_deleted
-from imgq_db.engine import make_engine
+from imgq_db.engine import is_outage, make_engine
 from imgq_db.idempotency import purge_idempotency
 from imgq_db.logs import configure_logs
 from imgq_db.queue import CLASSIFY, LIST, Ring, bells_waiting, make_ring
@@ -44,12 +45,25 @@ class Round:
 
 
 def reconcile(engine: Engine, settings: Settings, ring: Ring) -> Round:
-    """Free expired leases, carry on cancels, store counters, close jobs, ring missing bells."""
-    freed = expire_leases(engine)
-    cancelled = continue_cancelling(engine)
-    store_running_counters(engine)
-    closed = close_finished_jobs(engine)
-    return Round(freed, cancelled, closed, _ring_missing(engine, settings, ring))
+    """Free expired leases, carry on cancels, store counters, close jobs, ring missing bells.
+
+    A step that fails does not keep the others from their work, unless the database is away.
+    """
+    freed = _attempt(lambda: expire_leases(engine))
+    cancelled = _attempt(lambda: continue_cancelling(engine))
+    _attempt(lambda: store_running_counters(engine))
+    closed = _attempt(lambda: close_finished_jobs(engine))
+    return Round(freed, cancelled, closed, _attempt(lambda: _ring_missing(engine, settings, ring)))
+
+
+def _attempt(step: Callable[[], int]) -> int:
+    try:
+        return step()
+    except DBAPIError as error:
+        if is_outage(error):
+            raise
+        _log.exception("step_failed")
+        return 0
 
 
 def purge(engine: Engine) -> int:

@@ -29,7 +29,7 @@ def show(invocation: Invocation, /, origin: bool) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from imgq_db.settings import setting_origins
+    from imgq_db.setting_origins import setting_origins
 
     home = read_settings(invocation.server).home
     settings = setting_origins()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from imgq_db.cancelling import cancel_job
 from imgq_db.deleting import delete_job
@@ -84,3 +84,15 @@ def test_the_same_retry_twice_is_one_job(engine: Engine, done: Jobs) -> None:
         for _ in range(2)
     ]
     assert retries[0] == retries[1]
+
+
+def test_all_of_a_retry_of_failures_are_these_failures_again(engine: Engine, done: Jobs) -> None:
+    first = done(*LEDGER)
+    again = retry_job(engine, first.uid, only_failed=True)
+    cancel_job(engine, again.uid)
+    once_more = retry_job(engine, again.uid, only_failed=False)
+    with engine.connect() as connection:
+        row = connection.execute(
+            text("SELECT only_failed, retry_of FROM job WHERE uid = :uid"), {"uid": once_more.uid}
+        ).one()
+    assert tuple(row) == (True, first.uid)

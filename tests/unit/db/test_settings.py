@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from imgq_db.setting_origins import SettingOrigin, mask_password, setting_origins
 from imgq_db.settings import (
-    SettingOrigin,
     Settings,
     SettingsFileInvalid,
     load_settings,
-    mask_password,
-    setting_origins,
+    settings_or_exit,
 )
 
 pytestmark = pytest.mark.usefixtures("config_home")
@@ -184,3 +183,12 @@ def test_settings_never_change_and_never_print_a_key() -> None:
 
 def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_a_process_with_a_bad_setting_ends_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IMGQ_PORT", "99999")
+    with pytest.raises(SystemExit, match="2"):
+        settings_or_exit()
+    assert capsys.readouterr().err.startswith("Error: The setting port cannot be used: ")

@@ -145,3 +145,20 @@ def test_a_plain_name_matches_itself(name: str) -> None:
 def test_a_pattern_for_names_means_what_the_shell_means(pattern: list[str], name: str) -> None:
     wanted = fnmatch.fnmatchcase(name, "".join(pattern))
     assert make_filter(("".join(pattern),), ())(name.encode()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "left_out"),
+    [
+        ("raw/", b"raw/a.jpg", True),
+        ("raw/", b"2024/raw/deep/a.jpg", True),
+        ("raw/", b"raw.jpg", False),
+        ("raw/", b"draw/a.jpg", False),
+        ("2024/raw/", b"2024/raw/a.jpg", True),
+        ("2024/raw/", b"other/2024/raw/a.jpg", False),
+    ],
+)
+def test_a_pattern_that_ends_in_a_slash_means_a_folder(
+    pattern: str, path: bytes, left_out: bool
+) -> None:
+    assert make_filter([], [pattern])(path) is not left_out
