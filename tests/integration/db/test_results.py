@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 from imgq_db import results
 from imgq_db.errors import CursorInvalid, OptionInvalid
@@ -266,6 +266,20 @@ def test_a_summary_counts_every_row_once(engine: Engine, done: Jobs) -> None:
         skipped={"not_an_image": 1},
         histogram=(1, 0, 1, 1, 0, 2, 0, 1, 0, 2),
     )
+
+
+def test_a_summary_has_the_time_to_count_millions(engine: Engine, done: Jobs) -> None:
+    job, found = done(*ROWS), set()
+
+    def ask(connection: Connection, _cursor: object, statement: str, *_: Any) -> None:
+        if "FROM prediction" in statement:
+            cursor = connection.connection.cursor()
+            cursor.execute("SHOW statement_timeout")
+            found.add(cursor.fetchone())
+
+    event.listen(engine, "before_cursor_execute", ask)
+    summarize(engine, job)
+    assert found == {("2min",)}
 
 
 def test_every_tenth_begins_its_own_bin(engine: Engine, done: Jobs) -> None:
