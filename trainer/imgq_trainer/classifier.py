@@ -19,7 +19,7 @@ from imgq_trainer.engines import (
     check_precision,
     choose_engine,
 )
-from imgq_trainer.errors import DeviceUnavailable, ScoresNotFinite
+from imgq_trainer.errors import DeviceUnavailable, EngineUnavailable, ScoresNotFinite
 from imgq_trainer.networks import pixel_network
 from imgq_trainer.openvino_engine import openvino_engine
 from imgq_trainer.plain_jpeg import decoder_name
@@ -85,17 +85,18 @@ def load_classifier(
     """Build the artifact's network on a device, ready to classify.
 
     device: "cpu", "cuda" or "cuda:N". threads: how many cores to use, None for all that the
-    process may use. engine: "auto", "openvino" or "torch".
+    process may use. engine: "auto", "openvino" or "torch". From here on torch computes each
+    operation of this process on one thread: results do not vary with the number of cores.
     Raises ArtifactInvalid, ArchitectureUnknown, DeviceUnavailable, EngineUnavailable,
     PrecisionUnsupported.
     """
     place = _device(device)
-    chosen = choose_engine(engine, device)
     check_precision(precision, device)
     if threads is not None and threads < 1:
         raise ValueError("threads must be at least 1")
+    torch.set_num_threads(1)  # pictures are handled side by side, each on one thread
     cores = threads or usable_cores()
-    ready = _ready(artifact, place, chosen, precision, cores)
+    ready = _make_ready(artifact, place, engine, precision, cores)
     model = artifact.model
     return Classifier(
         labels=model.labels,
@@ -110,16 +111,17 @@ def load_classifier(
     )
 
 
-def _ready(
-    artifact: Artifact, place: torch.device, chosen: EngineName, precision: str, threads: int
+def _make_ready(
+    artifact: Artifact, place: torch.device, asked: str, precision: str, threads: int
 ) -> Engine:
-    network = pixel_network(artifact)
-    torch.set_num_threads(1)  # pictures are decoded side by side, each on one thread
-    if chosen is EngineName.OPENVINO:
+    network, crop = pixel_network(artifact), artifact.model.preprocessing.crop
+    if choose_engine(asked, str(place)) is EngineName.OPENVINO:
         try:
-            return openvino_engine(network, artifact.model.preprocessing.crop, precision, threads)
-        except Exception as error:  # each operation that it does not know has its own way
-            _log.warning("torch computes this model: OpenVINO cannot (%s)", error)
+            return openvino_engine(network, crop, precision, threads)
+        except EngineUnavailable as error:
+            if asked != "auto":
+                raise
+            _log.warning("torch computes this model. %s", error)
     return torch_engine(network, place, precision)
 
 

@@ -1,7 +1,7 @@
 """Files to outcomes: every thread reads, decodes and computes its own few pictures."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -60,14 +60,16 @@ def classify_files(
     limits: ReadLimits,
     batch_size: int = 32,
     decode_threads: int | None = None,
+    pool: ThreadPoolExecutor | None = None,
     stop: Callable[[], bool] = never,
 ) -> Iterator[Outcome]:
     """Yield exactly one outcome per name, in order; a file's fault is an outcome, never raised.
 
     names: paths relative to root, raw bytes, '/'-separated; one that ends in '/' is a directory
     that could not be listed. batch_size: how many pictures a thread takes at once, at most.
-    decode_threads: None for as many as the classifier has. stop is asked in the calling thread,
-    at least once a batch. Closing the iterator ends its threads.
+    decode_threads: None for as many as the classifier has. pool: threads to share with another
+    call, so that its pictures are begun while the last ones of this are computed. stop is asked in
+    the calling thread, at least once a batch. Closing the iterator ends its work and its threads.
     Raises Stopped, RootUnavailable, ScoresNotFinite.
     """
     if top_k < 1 or batch_size < 1:
@@ -78,16 +80,17 @@ def classify_files(
         folder = stack.enter_context(open_root(root))
         budgets = MemoryBudget(FILES_BUDGET_BYTES), MemoryBudget(PICTURES_BUDGET_BYTES)
         hand = _Hand(folder, classifier, limits, top_k, *budgets)
-        pool = ThreadPoolExecutor(count, thread_name_prefix="classify")
-        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        stack.callback(hand.close)  # before the threads are waited for
+        threads = pool or stack.enter_context(ThreadPoolExecutor(count, "classify"))
         underway: deque[Future[list[Outcome]]] = deque()
+        stack.callback(_give_up, underway)
+        stack.callback(hand.close)  # before what is underway is waited for
         start = 0
         while start < len(names) or underway:
             while start < len(names) and len(underway) < RUNS_AHEAD * count:
-                underway.append(pool.submit(hand.classify, names[start : start + size]))
+                underway.append(threads.submit(hand.classify, names[start : start + size]))
                 start += size
-            yield from _result(underway.popleft(), stop)
+            yield from _result(underway[0], stop)
+            underway.popleft()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,10 @@ class _Hand:
         with self.pictures_budget.reserve(jpeg.memory_bytes(least_side)):
             picture = decode_jpeg(jpeg, least_side)
             return None if picture is None else array_to_pixels(picture, how)
+
+
+def _give_up(underway: Iterable[Future[list[Outcome]]]) -> None:
+    wait([future for future in underway if not future.cancel()])
 
 
 def _result(future: Future[list[Outcome]], stop: Callable[[], bool]) -> list[Outcome]:

@@ -4,12 +4,15 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from imgq_trainer.artifacts import Artifact
 from imgq_trainer.classifier import Classifier, load_classifier
+from imgq_trainer.engines import BF16, precisions
 from imgq_trainer.lite_weights import write_builtin_artifact
+from imgq_trainer.preprocessing import Pixels, to_pixels
 
 Encode = Callable[..., bytes]
 
@@ -27,6 +30,39 @@ def classifier(lite0: Artifact) -> Classifier:
 @pytest.fixture(scope="session")
 def by_torch(lite0: Artifact) -> Classifier:
     return load_classifier(lite0, threads=2, engine="torch")
+
+
+@pytest.fixture(scope="session")
+def in_bf16(lite0: Artifact) -> Classifier:
+    if BF16 not in precisions("cpu"):
+        pytest.skip("this processor has no bf16")
+    return load_classifier(lite0, threads=2, precision=BF16)
+
+
+@pytest.fixture(scope="session")
+def in_bf16_by_torch(lite0: Artifact, in_bf16: Classifier) -> Classifier:
+    return load_classifier(lite0, threads=2, precision=BF16, engine="torch")
+
+
+@pytest.fixture(scope="session")
+def pictures(photos: Path, classifier: Classifier) -> Pixels:
+    """The six photos, cut to size: (6, 224, 224, 3)."""
+    images = [Image.open(path).convert("RGB") for path in sorted(photos.glob("*.jpg"))]
+    return np.stack([to_pixels(image, classifier.preprocessing) for image in images])
+
+
+@pytest.fixture(scope="session")
+def crops(photos: Path, classifier: Classifier) -> Pixels:
+    """Many parts of the photos, large and small: (240, 224, 224, 3)."""
+    random, parts = np.random.default_rng(7), []
+    for path in sorted(photos.glob("*.jpg")):
+        image = Image.open(path).convert("RGB")
+        for _ in range(40):
+            side = int(random.uniform(0.35, 1) * min(image.size))
+            left, top = (int(random.integers(0, span - side + 1)) for span in image.size)
+            part = image.crop((left, top, left + side, top + side))
+            parts.append(to_pixels(part, classifier.preprocessing))
+    return np.stack(parts)
 
 
 @pytest.fixture(scope="session")

@@ -4,22 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from imgq_trainer.artifacts import Artifact
 from imgq_trainer.classifier import Classifier, Probabilities, load_classifier
 from imgq_trainer.engines import Logits
-from imgq_trainer.errors import DeviceUnavailable, PrecisionUnsupported, ScoresNotFinite
-from imgq_trainer.preprocessing import Pixels, to_pixels
+from imgq_trainer.errors import DeviceUnavailable, ScoresNotFinite
+from imgq_trainer.preprocessing import Pixels
 
 LOGITS = Path(__file__).parent / "data" / "lite0_logits.npz"  # data/README.md tells how it was made
-
-
-@pytest.fixture(scope="module")
-def pictures(photos: Path, classifier: Classifier) -> Pixels:
-    """The six photos, cut to size: (6, 224, 224, 3)."""
-    images = [Image.open(path).convert("RGB") for path in sorted(photos.glob("*.jpg"))]
-    return np.stack([to_pixels(image, classifier.preprocessing) for image in images])
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +60,6 @@ def test_a_tile_that_is_filled_up_does_not_depend_on_its_filling(
     np.testing.assert_allclose(expected, alone[:4], atol=1e-5)
 
 
-def test_temperature_flattens_the_scores(
-    lite0: Artifact, pictures: Pixels, alone: Probabilities
-) -> None:
-    warm = load_classifier(replace(lite0, model=replace(lite0.model, temperature=2.0)))
-    expected = np.sqrt(alone[:1].astype(np.float64))
-
-    scores = warm.probabilities(pictures[:1])
-    np.testing.assert_allclose(scores, expected / expected.sum(), rtol=1e-4)
-
-
 def test_a_batch_of_nothing_gives_nothing(classifier: Classifier, pictures: Pixels) -> None:
     assert classifier.probabilities(pictures[:0]).shape == (0, 1000)
 
@@ -96,11 +78,6 @@ def test_a_score_that_is_no_number_is_an_error(classifier: Classifier, pictures:
 
     with pytest.raises(ScoresNotFinite):
         replace(classifier, logits=broken).probabilities(pictures[:1])
-
-
-def test_another_precision_is_refused(lite0: Artifact) -> None:
-    with pytest.raises(PrecisionUnsupported, match="'int8'"):
-        load_classifier(lite0, precision="int8")
 
 
 @pytest.mark.parametrize("device", ["toaster", "mps", "cuda:99"])

@@ -2,6 +2,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,6 +164,19 @@ def test_closing_the_iterator_early_ends_its_threads(quick: Classifier, photos: 
 
     outcomes.close()  # type: ignore[attr-defined]
     assert list(outcomes) == []
+
+
+def test_two_calls_can_share_their_threads(quick: Classifier, photos: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        one, other = (
+            classify_files(quick, photos, NAMES * 9, top_k=1, limits=LIMITS, pool=pool)
+            for _ in range(2)
+        )
+        first = next(one)
+        assert len(list(other)) == 54
+        one.close()  # type: ignore[attr-defined]
+        assert pool.submit(int).result() == 0
+    assert isinstance(first, Prediction)
 
 
 def test_a_score_that_is_no_number_reaches_no_outcome(classifier: Classifier, photos: Path) -> None:
