@@ -48,7 +48,7 @@ lock: $(READY) ## Resolve every dependency again, for all platforms
 	$(BIN)/python -m pip install --quiet uv
 	$(RESOLVE) --all-extras --upgrade -o requirements/lock.txt pyproject.toml
 	$(SUBSET) --extra parquet -o requirements/api.txt pyproject.toml
-	$(SUBSET) --extra worker -o requirements/worker.txt pyproject.toml
+	$(SUBSET) --extra worker --extra cpu -o requirements/worker.txt pyproject.toml
 	echo hatchling | $(SUBSET) -o requirements/build.txt -
 
 clean: ## Remove .venv, caches and the demo's home
