@@ -118,7 +118,8 @@ def fast(request: pytest.FixtureRequest) -> Classifier:
 def test_bf16_gives_the_same_label_where_the_exact_one_is_sure(
     fast: Classifier, classifier: Classifier, crops: Pixels
 ) -> None:
-    exact, found = classifier.probabilities(crops), fast.probabilities(crops)
+    some = crops[::2]
+    exact, found = classifier.probabilities(some), fast.probabilities(some)
 
     same = exact.argmax(axis=1) == found.argmax(axis=1)
     assert same[exact.max(axis=1) > 0.5].all()
