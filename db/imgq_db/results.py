@@ -220,7 +220,6 @@ def _conditions(flt: ResultFilter, labels: tuple[str, ...]) -> tuple[str, dict[s
 
 
 def _label_indices(label: str, labels: tuple[str, ...]) -> list[int]:
-    # Two ImageNet classes share the name "crane": a name can mean several.
     indices = [index for index, name in enumerate(labels) if name == label]
     if labels and not indices:
         close = difflib.get_close_matches(label, labels, n=3)
