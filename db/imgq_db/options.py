@@ -42,6 +42,8 @@ class ClassifyOptions:
     min_confidence: float | None = None  # below it the label is null
     max_failures: str | None = None  # "12" or "5%"
     precision: str = AUTO  # exact | auto | int8
+    cache: bool = True  # False: compute every picture, whatever is already known of it
+    dry_run: bool = False  # tell what the job would do; label nothing
 
     def __post_init__(self) -> None:
         if not 1 <= self.top_k <= MAX_TOP_K:
