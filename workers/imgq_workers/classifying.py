@@ -18,7 +18,6 @@ from imgq_db.counting import store_counters
 from imgq_db.engine import is_outage
 from imgq_db.errors import LeaseLost, SourceNotAllowed
 from imgq_db.jobs import JobError
-from imgq_db.ledger import LedgerRow
 from imgq_db.sources import source_folder
 from imgq_db.workers import set_activity
 from imgq_trainer.errors import RootUnavailable, Stopped
@@ -31,7 +30,6 @@ from imgq_workers.errors import (
 )
 from imgq_workers.leasekeeper import Keeper, keep_lease
 from imgq_workers.models import ModelUnloadable
-from imgq_workers.outcome_rows import ledger_row
 
 #: A chunk that raises so often ends its job: trying on would never end.
 MAX_ERRORS = 3
@@ -64,7 +62,8 @@ def classify_chunk(context: WorkerContext, lease: ChunkLease) -> bool:
 def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool:
     started = time.monotonic()
     try:
-        rows = _predict(context, lease, keeper)
+        set_activity(context.engine, context.worker_uid, job=lease.job_uid)
+        rows = context.predict(context, lease, keeper)
         finish_chunk(context.engine, lease, rows)
     except Stopped:
         if not (keeper.draining.is_set() and release_chunk(context.engine, lease)):
@@ -80,29 +79,6 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
     if not close_job(context.engine, lease.job_id):
         store_counters(context.engine, lease.job_id)
     return True
-
-
-def _predict(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> list[LedgerRow]:
-    from imgq_trainer.pipeline import ReadLimits, classify_files
-
-    settings = context.settings
-    set_activity(context.engine, context.worker_uid, job=lease.job_uid)
-    classifier = context.models.get(lease.model_version_id, lease.precision)
-    set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=classifier.device)
-    outcomes = classify_files(
-        classifier,
-        source_folder(lease.source, settings),
-        lease.names,
-        top_k=lease.options.top_k,
-        limits=ReadLimits(max_pixels=settings.max_pixels, max_file_bytes=settings.max_file_bytes),
-        batch_size=settings.batch_size,
-        decode_threads=settings.decode_threads,
-        stop=keeper.should_stop,
-    )
-    return [
-        ledger_row(name, outcome, min_confidence=lease.options.min_confidence)
-        for name, outcome in zip(lease.names, outcomes, strict=True)
-    ]
 
 
 def _let_go(context: WorkerContext, lease: ChunkLease) -> None:

@@ -2,24 +2,35 @@
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import uuid_utils
 from sqlalchemy import Engine
 
+from imgq_db.chunks import ChunkLease
 from imgq_db.engine import make_engine
+from imgq_db.ledger import LedgerRow
 from imgq_db.queue import Ring, make_ring
 from imgq_db.settings import Settings, load_settings
 from imgq_db.sources import readable_roots
 from imgq_workers.models import LoadedModels
+from imgq_workers.predicting import predict_chunk
+
+if TYPE_CHECKING:
+    from imgq_workers.leasekeeper import Keeper
 
 #: The parent process says in it which row of the worker table its child writes to.
 WORKER_UID = "IMGQ_WORKER_UID"
 #: … and what its log lines are called.
 WORKER_NAME = "IMGQ_WORKER_NAME"
+
+
+#: How a process gets from a claimed chunk to its rows.
+Predict = Callable[["WorkerContext", ChunkLease, "Keeper"], list[LedgerRow]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,7 @@ class WorkerContext:
     models: LoadedModels
     owner: UUID
     worker_uid: UUID
+    predict: Predict
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -43,7 +55,11 @@ class WorkerContext:
 
 
 def make_context(
-    settings: Settings, *, engine: Engine | None = None, ring: Ring | None = None
+    settings: Settings,
+    *,
+    engine: Engine | None = None,
+    ring: Ring | None = None,
+    predict: Predict = predict_chunk,
 ) -> WorkerContext:
     """Compose a worker's parts."""
     engine = engine or make_engine(settings, role="worker")
@@ -54,6 +70,7 @@ def make_context(
         models=LoadedModels(engine, settings),
         owner=new_uid(),
         worker_uid=UUID(os.environ[WORKER_UID]) if WORKER_UID in os.environ else new_uid(),
+        predict=predict,
     )
 
 

@@ -20,7 +20,7 @@ from imgq_db.verifying import verify_job
 from imgq_db.workers import beat_worker, list_workers, start_draining
 from imgq_trainer.errors import Stopped
 from imgq_trainer.outcomes import Outcome
-from imgq_workers import classifying
+from imgq_workers import predicting
 from imgq_workers.context import WorkerContext
 from imgq_workers.loop import work
 
@@ -188,7 +188,7 @@ def test_rows_that_postgres_refuses_end_the_job(
     engine: Engine, context: WorkerContext, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = LedgerRow(b"0000.png", RowStatus.OK, 99_999, (99_999,), (1.0,))
-    monkeypatch.setattr(classifying, "ledger_row", lambda *_, **__: wrong)
+    monkeypatch.setattr(predicting, "ledger_row", lambda *_, **__: wrong)
     assert work(context) == 0
     ended = get_job(engine, job.uid)
     assert ended.error is not None and ended.error.slug == "worker-error"
