@@ -1,13 +1,18 @@
 """The Celery application of the worker processes."""
 
+from collections.abc import Sequence
+
 from celery import Celery
 
 from imgq_db.queue import celery_options
 from imgq_db.settings import Settings
 
 
-def make_celery(settings: Settings) -> Celery:
-    """Make the application. `include` makes spawned children know the tasks too."""
-    app = Celery("imgq", include=["imgq_workers.tasks", "imgq_workers.pool_child"])
+def make_celery(settings: Settings, *, modules: Sequence[str] = ()) -> Celery:
+    """Make the application. `include` makes spawned children know the tasks too.
+
+    modules: what else a child imports at its start.
+    """
+    app = Celery("imgq", include=["imgq_workers.tasks", "imgq_workers.pool_child", *modules])
     app.conf.update(celery_options(settings))
     return app

@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -28,8 +28,11 @@ from imgq_workers.context import WORKER_NAME, WORKER_UID, new_uid
 _log = structlog.get_logger(__name__)
 
 
-def run_worker(settings: Settings, *, name: str = "worker") -> None:
-    """Run one worker until SIGTERM; it then gives its chunk back and ends."""
+def run_worker(settings: Settings, *, name: str = "worker", modules: Sequence[str] = ()) -> None:
+    """Run one worker until SIGTERM; it then gives its chunk back and ends.
+
+    modules: what else its child imports at its start.
+    """
     configure_logs(settings, process=name)
     os.environ[WORKER_NAME] = name
     uid = new_uid()
@@ -40,7 +43,7 @@ def run_worker(settings: Settings, *, name: str = "worker") -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     engine = make_engine(settings, role="worker")
     _await_schema(engine, settings)
-    app = make_celery(settings)
+    app = make_celery(settings, modules=modules)
     with _shown_as_alive(engine, settings, uid):
         app.worker_main(
             [
