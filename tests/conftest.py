@@ -14,7 +14,10 @@ from imgq_db.settings import Settings
 
 PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
 CLOCK = "CREATE OR REPLACE FUNCTION imgq_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS "
-DATA_TABLES = "job, chunk, prediction, api_key, idempotency, worker, model_alias"
+DATA_TABLES = (
+    "job, chunk, prediction, api_key, idempotency, worker, model_alias,"
+    " recipe, known_prediction, known_file"
+)
 
 _numbers = itertools.count(1)
 

@@ -87,6 +87,13 @@ class Settings(BaseSettings):
     max_pixels: int = Field(100_000_000, ge=1, description="Larger pictures are too_large.")
     max_file_bytes: int = Field(1 << 30, ge=1, description="Larger files are too_large.")
 
+    cache_rows: int = Field(
+        20_000_000, ge=0, description="Predictions kept for later jobs, about. 0: none."
+    )
+    known_file_rows: int = Field(
+        20_000_000, ge=0, description="Files known by their stamp, about. 0: each is read again."
+    )
+
     lease_seconds: float = Field(30, gt=0, description="A worker's claim on a chunk lasts so long.")
     beat_seconds: float = Field(5, gt=0, description="A claim is renewed so often.")
     poll_seconds: float = Field(1, gt=0, description="A worker looks for cancel so often.")

@@ -54,6 +54,20 @@ def source_folder(uri: str, settings: Settings) -> Path:
     return folder
 
 
+def source_place(uri: str) -> bytes:
+    """Return what a file's name is put behind, with a slash, to know the file in later jobs.
+
+    The same for a folder and a sub-folder of it that was submitted apart. Links are not resolved:
+    what is reached in two ways is known twice. Raises SourceInvalid.
+    """
+    if uri.startswith("file://"):
+        scheme, path = FILE_ROOT.encode(), os.fsencode(_file_path(uri))
+    else:
+        name, path = _split_root(uri)
+        scheme = b"root:" + os.fsencode(name)
+    return b"/".join([scheme, *(step for step in path.split(b"/") if step not in (b"", b"."))])
+
+
 def readable_roots(settings: Settings) -> tuple[str, ...]:
     """Return the values of `job.root` that a process with these settings can read."""
     return (*((FILE_ROOT,) if settings.local_files else ()), *sorted(settings.roots))

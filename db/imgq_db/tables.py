@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Date,
     ForeignKey,
     Identity,
     Index,
@@ -29,6 +30,8 @@ NAMING = {
 UTC = TIMESTAMP(timezone=True)
 NOW = text("imgq_now()")
 ZERO = text("0")
+# A day's use writes a new version of every row: vacuum before a fifth of a large table is dead.
+CACHE_STORAGE = {"autovacuum_vacuum_scale_factor": "0.05"}
 
 
 class Table(DeclarativeBase):
@@ -37,6 +40,7 @@ class Table(DeclarativeBase):
         str: Text(),
         bytes: BYTEA(),
         datetime.datetime: UTC,
+        datetime.date: Date(),
         dict[str, Any]: JSONB(),
     }
 
@@ -226,6 +230,43 @@ class PredictionRow(Table):
     error_detail: Mapped[str | None]
     digest: Mapped[bytes | None]
     path: Mapped[bytes]
+
+
+class RecipeRow(Table):
+    """How predictions are computed: what two runs must share to give the same bits."""
+
+    __tablename__ = "recipe"
+    __table_args__ = (UniqueConstraint("model_version_id", "how"),)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    model_version_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("model_version.id", ondelete="CASCADE")
+    )
+    how: Mapped[str]  # engine, decoder and precision with their versions
+
+
+class KnownPredictionRow(Table):
+    """The prediction cache. The columns' order leaves no padding; no foreign key, as above."""
+
+    __tablename__ = "known_prediction"
+    __table_args__ = ({"postgresql_with": CACHE_STORAGE},)
+    recipe_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    used_on: Mapped[datetime.date] = mapped_column(index=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    top: Mapped[bytes]  # best first: 2 bytes of label index, 4 bytes of score, and so on
+
+
+class KnownFileRow(Table):
+    """Files that were read before: while the stamp is the same, so is the digest."""
+
+    __tablename__ = "known_file"
+    __table_args__ = ({"postgresql_with": CACHE_STORAGE},)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    inode: Mapped[int] = mapped_column(BigInteger)  # unsigned, its bits read as a signed number
+    used_on: Mapped[datetime.date] = mapped_column(index=True)
+    path_hash: Mapped[bytes] = mapped_column(primary_key=True)  # of source, folder and name
+    digest: Mapped[bytes]
 
 
 class WorkerRow(Table):
