@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from imgq_db.cache import purge_cache
 from imgq_db.cancelling import continue_cancelling
 from imgq_db.chunks import expire_leases, pending_chunks
 from imgq_db.closing import close_finished_jobs
@@ -19,6 +20,7 @@ from imgq_db.counting import store_running_counters
 from imgq_db.deleting import purge_deleted
 from imgq_db.engine import is_outage, make_engine
 from imgq_db.idempotency import purge_idempotency
+from imgq_db.known_files import purge_known_files
 from imgq_db.logs import configure_logs
 from imgq_db.queue import CLASSIFY, LIST, Ring, bells_waiting, make_ring
 from imgq_db.settings import Settings
@@ -28,7 +30,7 @@ from imgq_db.workers import list_workers, purge_workers
 BELLS_PER_WORKER = 2
 #: Old rows are removed so often.
 PURGE_SECONDS = 60
-#: A round spends so long on it: a deleted job may have 10^8 rows.
+#: A round spends so long on each kind of row: a deleted job may have 10^8.
 PURGE_ROUND_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -66,11 +68,32 @@ def _attempt(step: Callable[[], int]) -> int:
         return 0
 
 
-def purge(engine: Engine) -> int:
-    """Remove rows that nobody needs any more, for a second at most; return how many."""
-    ends = time.monotonic() + PURGE_ROUND_SECONDS
-    removed = purge_idempotency(engine) + purge_workers(engine)
-    while batch := purge_deleted(engine):
+def purge(engine: Engine, settings: Settings) -> int:
+    """Remove rows that nobody needs any more; return how many.
+
+    Each kind of row gets a second at most, so that none keeps another waiting.
+    """
+    steps: tuple[Callable[[], int], ...] = (
+        lambda: purge_deleted(engine),
+        lambda: purge_cache(engine, rows_kept=settings.cache_rows),
+        lambda: purge_known_files(engine, rows_kept=settings.known_file_rows),
+    )
+    removed = _attempt(lambda: purge_idempotency(engine)) + _attempt(lambda: purge_workers(engine))
+    return removed + sum(_repeat(step) for step in steps)
+
+
+def _purge_and_plan(engine: Engine, settings: Settings) -> float:
+    """Purge; return when to do so again: at once where a step used its time and left something."""
+    began = time.monotonic()
+    purge(engine, settings)
+    ended = time.monotonic()
+    return ended + (0 if ended - began >= PURGE_ROUND_SECONDS else PURGE_SECONDS)
+
+
+def _repeat(step: Callable[[], int]) -> int:
+    """Do a step until it finds nothing more to do, for a second at most."""
+    ends, removed = time.monotonic() + PURGE_ROUND_SECONDS, 0
+    while batch := _attempt(step):
         removed += batch
         if time.monotonic() >= ends:
             break
@@ -121,8 +144,7 @@ def run_reconciler(settings: Settings, *, name: str = "reconciler") -> None:
             if done.leases_freed or done.jobs_closed:
                 _log.info("reconciled", leases=done.leases_freed, jobs=done.jobs_closed)
             if time.monotonic() >= purge_at:
-                removed = purge(engine)
-                purge_at = time.monotonic() + (0 if removed else PURGE_SECONDS)
+                purge_at = _purge_and_plan(engine, settings)
         except DBAPIError as error:
             _log.error("database_lost", error=str(error.orig).strip())
         ended.wait(settings.reconcile_seconds)

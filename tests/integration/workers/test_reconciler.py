@@ -8,14 +8,16 @@ from uuid import uuid4
 
 import pytest
 import redis
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from imgq_db import deleting
+from imgq_db.cache import Known, recipe_id, remember
 from imgq_db.cancelling import cancel_job
 from imgq_db.chunks import ChunkLease, claim_chunk, finish_chunk
 from imgq_db.deleting import delete_job
 from imgq_db.idempotency import begin
 from imgq_db.jobs import Job, JobState, get_job
+from imgq_db.known_files import FileStamp, remember_files
 from imgq_db.ledger import LedgerRow, RowStatus
 from imgq_db.queue import CLASSIFY, LIST, bells_waiting, make_ring
 from imgq_db.settings import Settings
@@ -25,7 +27,7 @@ from imgq_db.workers import beat_worker, list_workers
 from imgq_workers import reconciler
 from imgq_workers.context import WorkerContext
 from imgq_workers.listing import Lister
-from imgq_workers.reconciler import Round, purge, reconcile
+from imgq_workers.reconciler import Round, _purge_and_plan, purge, reconcile
 
 Submit = Callable[..., Job]
 Clock = Callable[[float], None]
@@ -191,7 +193,11 @@ def test_reconcilers_at_once_do_each_thing_once(
 
 
 def test_old_rows_are_purged(
-    engine: Engine, listed: Callable[[int], Job], move_clock: Clock, fetch: Fetch
+    engine: Engine,
+    settings: Settings,
+    listed: Callable[[int], Job],
+    move_clock: Clock,
+    fetch: Fetch,
 ) -> None:
     job = listed(2)
     cancel_job(engine, job.uid)
@@ -199,14 +205,18 @@ def test_old_rows_are_purged(
     begin(engine, None, "k", "hash")
     beat_worker(engine, uuid4(), host="h", pid=1, device="cpu", roots=[])
     move_clock(90_000)
-    assert purge(engine) == 3
+    assert purge(engine, settings) == 3
     assert list_workers(engine, max_age_seconds=1e6) == ()
     assert fetch("SELECT 1 FROM job") == fetch("SELECT 1 FROM chunk") == []
-    assert purge(engine) == 0
+    assert purge(engine, settings) == 0
 
 
 def test_purging_a_large_job_holds_up_nothing_else(
-    engine: Engine, listed: Callable[[int], Job], fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+    engine: Engine,
+    settings: Settings,
+    listed: Callable[[int], Job],
+    fetch: Fetch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(deleting, "BATCH", 1)
     monkeypatch.setattr(reconciler, "PURGE_ROUND_SECONDS", 0)
@@ -218,6 +228,41 @@ def test_purging_a_large_job_holds_up_nothing_else(
     delete_job(engine, job.uid)
     left = []
     for _ in range(5):
-        purge(engine)
+        purge(engine, settings)
         left.append(len(fetch("SELECT 1 FROM prediction")) + len(fetch("SELECT 1 FROM job")))
     assert left == [3, 2, 1, 0, 0]
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_what_is_known_is_kept_under_its_caps(
+    rows: int, engine: Engine, settings: Settings, fetch: Fetch
+) -> None:
+    digests = [bytes([number]) * 32 for number in range(5)]
+    stamp = FileStamp(1, 2, 3, 4)
+    remember(engine, recipe_id(engine, 1, "how"), dict.fromkeys(digests, Known((0,), (1.0,))))
+    remember_files(engine, b"file:", {digest: (stamp, digest) for digest in digests})
+    capped = settings.model_copy(update={"cache_rows": rows, "known_file_rows": rows + 1})
+    assert purge(engine, capped) == 9 - 2 * rows
+    assert len(fetch("SELECT 1 FROM known_prediction")) == rows
+    assert len(fetch("SELECT 1 FROM known_file")) == rows + 1
+
+
+def test_a_purge_that_fails_does_not_keep_the_others_from_theirs(
+    engine: Engine, settings: Settings
+) -> None:
+    remember_files(engine, b"file:", {b"a.jpg": (FileStamp(1, 2, 3, 4), b"\1" * 32)})
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE known_prediction RENAME TO elsewhere"))
+    capped = settings.model_copy(update={"cache_rows": 0, "known_file_rows": 0})
+    removed = purge(engine, capped)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE elsewhere RENAME TO known_prediction"))
+    assert removed == 1
+
+
+def test_a_purge_that_left_something_is_carried_on_in_the_next_round(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _purge_and_plan(engine, settings) > time.monotonic() + 30
+    monkeypatch.setattr(reconciler, "PURGE_ROUND_SECONDS", 0)
+    assert _purge_and_plan(engine, settings) <= time.monotonic()
