@@ -23,7 +23,7 @@ from imgq_trainer.errors import DeviceUnavailable, EngineUnavailable, ScoresNotF
 from imgq_trainer.networks import pixel_network
 from imgq_trainer.openvino_engine import openvino_engine
 from imgq_trainer.plain_jpeg import decoder_name
-from imgq_trainer.torch_engine import TILES, torch_engine
+from imgq_trainer.torch_engine import torch_engine
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -122,7 +122,7 @@ def _make_ready(
             if asked != "auto":
                 raise
             _log.warning("torch computes this model. %s", error)
-    return torch_engine(network, place, precision)
+    return torch_engine(network, crop, place, precision)
 
 
 def usable_cores() -> int:
@@ -142,7 +142,7 @@ def _device(text: str) -> torch.device:
         device = torch.device(text)
     except RuntimeError as error:
         raise DeviceUnavailable(text, "there is no such kind of device") from error
-    if device.type not in TILES:
+    if device.type not in ("cpu", "cuda"):
         raise DeviceUnavailable(text, "only cpu and cuda are known here")
     if device.type == "cuda":
         if not torch.cuda.is_available():

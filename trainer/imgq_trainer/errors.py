@@ -5,6 +5,8 @@ TrainerError
 ├── ArtifactExists
 ├── ArchitectureUnknown
 ├── DeviceUnavailable
+├── DeviceMemoryFull
+├── DeviceBroken
 ├── EngineUnavailable
 ├── PrecisionUnsupported
 ├── RootUnavailable
@@ -45,6 +47,23 @@ class ArchitectureUnknown(TrainerError):
 class DeviceUnavailable(TrainerError):
     def __init__(self, device: str, reason: str) -> None:
         super().__init__(f"The device {device!r} cannot be used: {reason}.")
+
+
+class DeviceMemoryFull(TrainerError):
+    def __init__(self, device: str) -> None:
+        super().__init__(
+            f"The device {device!r} has too little free memory for this model. Let one worker at a"
+            " time use it, or choose another device."
+        )
+        self.device = device
+
+
+class DeviceBroken(TrainerError):
+    """The device, or what drives it, failed; this process can hardly use it again."""
+
+    def __init__(self, device: str, reason: str) -> None:
+        super().__init__(f"The device {device!r} failed to compute the model: {reason}.")
+        self.device = device
 
 
 class EngineUnavailable(TrainerError):
