@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from imgq_db.estimates import TO_DO
 from imgq_db.jobs import JobError
 from imgq_db.options import ClassifyOptions, parse_budget
 
@@ -29,6 +30,10 @@ _ROW_SUMS = """
 SELECT count(*) FILTER (WHERE status = 0) AS ok, count(*) FILTER (WHERE status = 1) AS failed,
     count(*) FILTER (WHERE status = 2) AS skipped, count(*) FILTER (WHERE cached) AS cached
 FROM prediction WHERE job_id = :id
+"""
+_STORE_TO_DO = f"""
+UPDATE job SET to_do = (SELECT count(*) FROM prediction
+    WHERE job_id = :id AND error_code = '{TO_DO}' AND NOT cached) WHERE id = :id
 """
 
 
@@ -97,6 +102,8 @@ def _close_complete(engine: Engine, job_id: int, job: Any) -> bool:
         rows = _counters(connection, _ROW_SUMS, job_id)
         chunks = _counters(connection, _CHUNK_SUMS, job_id)
         error = _verdict(job, rows, chunks)
+        if ClassifyOptions.from_json(job.options).dry_run:
+            connection.execute(text(_STORE_TO_DO), {"id": job_id})
         return _end(connection, job_id, "running", "failed" if error else "succeeded", rows, error)
 
 

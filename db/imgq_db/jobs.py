@@ -12,6 +12,7 @@ import uuid_utils
 from sqlalchemy import Connection, Engine, text
 
 from imgq_db.errors import JobNotFound
+from imgq_db.estimates import Estimate
 from imgq_db.models import resolve_model
 from imgq_db.options import ClassifyOptions, check_precision
 from imgq_db.pages import Page, read_cursor, write_cursor
@@ -131,6 +132,8 @@ class Job:
     progress: Progress
     error: JobError | None
     retry_of: UUID | None
+    #: of a dry run, once every file was looked at
+    estimate: Estimate | None = None
 
 
 SELECT_JOB = """
@@ -280,4 +283,17 @@ def job_from_row(row: Any) -> Job:
         ),
         error=JobError(**row.error) if row.error else None,
         retry_of=row.retry_of,
+        estimate=None if row.to_do is None else _estimate(row),
+    )
+
+
+def _estimate(row: Any) -> Estimate:
+    return Estimate(
+        seen=row.listed_images,
+        cached=row.cached,
+        to_do=row.to_do,
+        failed=row.failed,
+        skipped=row.listed_images - row.cached - row.to_do - row.failed,
+        images_per_second=row.sampled_per_second,
+        workers=row.sampled_workers,
     )

@@ -138,6 +138,11 @@ class JobRow(Table):
     cached: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)
     counted_at: Mapped[datetime.datetime | None]
     images_per_second: Mapped[float | None] = mapped_column(REAL)
+    # Of a dry run: what one worker did in a second, and what it left to the real job.
+    sampled_images: Mapped[int] = mapped_column(server_default=ZERO)
+    sampled_per_second: Mapped[float | None] = mapped_column(REAL)
+    sampled_workers: Mapped[int | None]
+    to_do: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (
         CheckConstraint(

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
+from imgq_db.estimates import TO_DO
 from imgq_db.jobs import get_job
 from imgq_db.manifests import unpack_names
 
@@ -53,6 +54,10 @@ _CHECKS = {
         SELECT count(*) FROM job j WHERE j.id = :id AND j.finished_at IS NOT NULL
         AND (j.ok, j.failed, j.skipped, j.cached) <> (
             SELECT {_COUNTERS} FROM prediction WHERE job_id = :id)""",
+    "a dry run left as many pictures to do as it says": f"""
+        SELECT abs(j.to_do - (SELECT count(*) FROM prediction
+            WHERE job_id = j.id AND error_code = '{TO_DO}' AND NOT cached))
+        FROM job j WHERE j.id = :id AND j.to_do IS NOT NULL""",
     "a succeeded job has a row for every image": """
         SELECT abs(j.listed_images - (SELECT count(*) FROM prediction WHERE job_id = j.id))
         FROM job j WHERE j.id = :id AND j.state = 'succeeded'""",

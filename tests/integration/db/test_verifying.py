@@ -91,6 +91,7 @@ def test_an_unknown_job_cannot_be_verified(engine: Engine) -> None:
         ("UPDATE job SET ok = 3", {"ended job's counters"}),
         ("UPDATE job SET failed = 1", {"ended job's counters"}),
         ("UPDATE job SET cached = 1", {"ended job's counters"}),
+        ("UPDATE job SET to_do = 1", {"to do as it says"}),
     ],
 )
 def test_each_violation_is_found(

@@ -71,6 +71,8 @@ def test_a_confidence_outside_its_range_is_refused(share: float) -> None:
         top_k=st.integers(1, 100),
         min_confidence=st.none() | st.floats(0, 1),
         max_failures=st.none() | st.sampled_from(["0", "7", "2.5%"]),
+        cache=st.booleans(),
+        dry_run=st.booleans(),
     )
 )
 def test_options_come_back_from_storage(options: ClassifyOptions) -> None:
@@ -79,6 +81,7 @@ def test_options_come_back_from_storage(options: ClassifyOptions) -> None:
 
 def test_stored_options_of_another_release_are_understood() -> None:
     stored = {"top_k": 3, "added_later": True}
+    assert ClassifyOptions.from_json(stored).cache
     assert ClassifyOptions.from_json(stored) == dataclasses.replace(ClassifyOptions(), top_k=3)
 
 
