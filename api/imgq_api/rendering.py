@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from imgq_api.problems import problem_type
 from imgq_api.replies import (
     CheckBody,
+    DryRunResult,
     ImageError,
     JobBody,
     JobLinks,
@@ -25,6 +26,7 @@ from imgq_api.replies import (
     VerificationBody,
     WorkerBody,
 )
+from imgq_db.estimates import Estimate
 from imgq_db.jobs import Job, JobError, Progress
 from imgq_db.keys import ApiKey
 from imgq_db.models import ModelVersion
@@ -60,12 +62,25 @@ def job_body(job: Job, *, ahead: int | None, notice: str | None = None) -> JobBo
         progress=_progress(job.progress),
         queue_position=ahead,
         error=_job_problem(job.error) if job.error else None,
-        result=None,
+        result=_result(job.estimate) if job.estimate else None,
         retry_of=str(job.retry_of) if job.retry_of else None,
         notice=notice,
         links=JobLinks(
             self=url, results=f"{url}/results", events=None, cancel=f"{url}/cancel", html=None
         ),
+    )
+
+
+def _result(estimate: Estimate) -> DryRunResult:
+    return DryRunResult(
+        seen=estimate.seen,
+        cached=estimate.cached,
+        to_do=estimate.to_do,
+        failed=estimate.failed,
+        skipped=estimate.skipped,
+        images_per_second=estimate.images_per_second,
+        workers=estimate.workers,
+        eta_seconds=estimate.eta_seconds,
     )
 
 

@@ -38,6 +38,8 @@ class JobOptionsBody(BaseModel):
     min_confidence: float | None
     max_failures: str | None
     precision: str = Field(description="What was asked for; the job's precision is what it got")
+    cache: bool = Field(description="false: no prediction was taken from the cache")
+    dry_run: bool = Field(description="true: nothing is labelled")
 
 
 class JobProgress(BaseModel):
@@ -52,6 +54,19 @@ class JobProgress(BaseModel):
     fraction: float | None
     images_per_second: float | None
     eta_seconds: float | None
+
+
+class DryRunResult(BaseModel):
+    """What the job would do, were it no dry run."""
+
+    seen: int = Field(description="Files in the folder: the sum of the next four")
+    cached: int = Field(description="Pictures that would cost nothing: known already, or copies")
+    to_do: int = Field(description="Pictures that would be computed")
+    failed: int = Field(description="Files that cannot be read")
+    skipped: int = Field(description="Files that are no pictures")
+    images_per_second: float | None = Field(description="Of one worker; null: nothing to measure")
+    workers: int | None = Field(description="That could take part when the speed was measured")
+    eta_seconds: float | None = Field(description="What to_do would take them")
 
 
 class JobProblem(BaseModel):
@@ -92,7 +107,7 @@ class JobBody(BaseModel):
     progress: JobProgress
     queue_position: int | None = Field(description="Jobs ahead while queued; null in lists")
     error: JobProblem | None
-    result: dict[str, Any] | None
+    result: DryRunResult | None = Field(description="Of a dry run, once every file was looked at")
     retry_of: str | None
     notice: str | None = Field(description="What the caller should know about this reply")
     links: JobLinks

@@ -78,6 +78,12 @@ class JobOptions(Body):
         default=None, description="Fail the job after so many failed images: 12, or 5%"
     )
     precision: Literal["exact", "auto", "int8"] = "auto"
+    cache: bool = Field(
+        default=True, description="false: compute every picture, whatever is already known of it"
+    )
+    dry_run: bool = Field(
+        default=False, description="Tell what the job would do; label nothing. See result"
+    )
 
 
 class JobRequest(Body):

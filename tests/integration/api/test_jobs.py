@@ -50,6 +50,8 @@ def test_job_is_accepted_and_shown_whole(api: Api, ring: Any, new_job: Body) -> 
             "min_confidence": None,
             "max_failures": None,
             "precision": "auto",
+            "cache": True,
+            "dry_run": False,
         },
         "tags": {"trip": "alps"},
         "priority": "high",
@@ -261,6 +263,30 @@ def test_retrying_failures_of_a_job_without_any_is_refused(
     response = api("POST", f"/v1/jobs/{job.uid}/retry", json={"only": "failed"})
 
     assert problem(response) == (422, "nothing-to-retry")
+
+
+def test_dry_run_tells_what_the_job_would_do(api: Api, engine: Engine, new_job: Body) -> None:
+    dry = {**new_job, "options": {"dry_run": True, "cache": False}}
+    accepted = api("POST", "/v1/jobs", json=dry).json
+    assert (accepted["options"]["dry_run"], accepted["options"]["cache"]) == (True, False)
+    assert accepted["result"] is None
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE job SET state = 'succeeded', listed_images = 9, cached = 2, failed = 1,"
+                " skipped = 5, to_do = 4, sampled_per_second = 2, sampled_workers = 2"
+            )
+        )
+    assert api("GET", f"/v1/jobs/{accepted['id']}").json["result"] == {
+        "seen": 9,
+        "cached": 2,
+        "to_do": 4,
+        "failed": 1,
+        "skipped": 2,
+        "images_per_second": 2.0,
+        "workers": 2,
+        "eta_seconds": 1.0,
+    }
 
 
 def test_deleted_job_is_gone(api: Api, finished_job: Job) -> None:

@@ -70,6 +70,8 @@ def test_full_job_is_read_whole(lonely_app: Flask) -> None:
         "min_confidence": 0.5,
         "max_failures": "2.5%",
         "precision": "exact",
+        "cache": False,
+        "dry_run": True,
     }
     body = {**SMALLEST, "model": "birds:3", "options": options, "tags": {"a": "b"}}
 
@@ -84,6 +86,8 @@ def test_full_job_is_read_whole(lonely_app: Flask) -> None:
         min_confidence=0.5,
         max_failures="2.5%",
         precision="exact",
+        cache=False,
+        dry_run=True,
     )
 
 
@@ -102,6 +106,7 @@ def test_full_job_is_read_whole(lonely_app: Flask) -> None:
         ({"options": {"max_failures": "101%"}}, "#/options/max_failures"),
         ({"options": {"max_failures": "-1"}}, "#/options/max_failures"),
         ({"options": {"precision": "fast"}}, "#/options/precision"),
+        ({"options": {"dry_run": "yes"}}, "#/options/dry_run"),
         ({"options": {"include": ["a", ""]}}, "#/options/include/1"),
         ({"tags": {"a/b": "x\0"}}, "#/tags/a~1b"),
         ({"priority": "urgent"}, "#/priority"),
