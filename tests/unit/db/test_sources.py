@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 
 from imgq_db.errors import SourceInvalid, SourceNotAllowed
 from imgq_db.settings import Settings
-from imgq_db.sources import FILE_ROOT, check_source, folder_uri, readable_roots, source_folder
+from imgq_db.sources import (
+    FILE_ROOT,
+    check_source,
+    folder_uri,
+    readable_roots,
+    source_folder,
+    source_place,
+)
 
 LOCAL = Settings(local_files=True, roots={"photos": Path("/data/photos"), "b": Path("/b")})
 SERVER = Settings(roots={"photos": Path("/data/photos")})
@@ -66,6 +74,8 @@ def test_a_source_that_names_no_folder_or_leads_out_is_refused(uri: str) -> None
         check_source(uri, LOCAL)
     with pytest.raises(SourceInvalid):
         source_folder(uri, LOCAL)
+    with pytest.raises(SourceInvalid):
+        source_place(uri)
 
 
 def test_a_file_source_is_read_only_where_the_disk_is_shared() -> None:
@@ -109,3 +119,30 @@ def test_a_link_below_a_root_cannot_lead_out_of_it(tmp_path: Path) -> None:
     assert source_folder("root:r/in", settings) == (root / "inside").resolve()
     with pytest.raises(SourceNotAllowed, match="leads out of its root"):
         source_folder("root:r/out", settings)
+
+
+@given(st.lists(parts), st.lists(parts), parts)
+def test_a_file_has_one_place_however_its_folder_was_submitted(
+    above: list[bytes], below: list[bytes], name: bytes
+) -> None:
+    for start in ("file:///", "root:photos/"):
+        folder, sub = (start + quote_from_bytes(b"/".join(f)) for f in (above, above + below))
+        assert source_place(folder) + b"/" + b"/".join([*below, name]) == (
+            source_place(sub) + b"/" + name
+        )
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("file:///", b"file:"),
+        ("file:///a/b", b"file:/a/b"),
+        ("file:///a//./b/", b"file:/a/b"),
+        ("file:///%FF%20b", b"file:/\xff b"),
+        ("root:photos", b"root:photos"),
+        ("root:photos/.", b"root:photos"),
+        ("root:photos//a/b/", b"root:photos/a/b"),
+    ],
+)
+def test_a_place_is_written_in_one_way(uri: str, place: bytes) -> None:
+    assert source_place(uri) == place
