@@ -17,6 +17,7 @@ from imgq_db.ledger import LedgerRow
 from imgq_db.queue import Ring, make_ring
 from imgq_db.settings import Settings, load_settings
 from imgq_db.sources import readable_roots
+from imgq_workers.devices import Devices
 from imgq_workers.models import LoadedModels
 from imgq_workers.predicting import predict_chunk
 
@@ -67,7 +68,7 @@ def make_context(
         settings=settings,
         engine=engine,
         ring=ring or make_ring(settings),
-        models=LoadedModels(engine, settings),
+        models=LoadedModels(engine, settings, Devices(engine, settings)),
         owner=new_uid(),
         worker_uid=UUID(os.environ[WORKER_UID]) if WORKER_UID in os.environ else new_uid(),
         predict=predict,

@@ -1,6 +1,5 @@
 """Models of one process: fetched from the data directory and loaded at their first use."""
 
-import functools
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from imgq_db.artifacts import artifact_folder, is_intact, read_artifact, store_a
 from imgq_db.errors import ArtifactInvalid, ImgqError
 from imgq_db.models import ModelVersion, complete_builtin, get_version
 from imgq_db.settings import Settings
+from imgq_workers.devices import Devices, GpuLost, GpusTaken
 
 if TYPE_CHECKING:
     from imgq_trainer.classifier import Classifier
@@ -31,18 +31,31 @@ class ModelUnloadable(Exception):
 class LoadedModels:
     """The model that this process classifies with. It keeps one: weights are large."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, devices: Devices) -> None:
         self._engine = engine
         self._settings = settings
-        self._loaded: tuple[tuple[int, str], Classifier] | None = None
+        self._devices = devices
+        self._offered: dict[str, tuple[str, ...]] = {}
+        self._loaded: tuple[tuple[int, str, str], Classifier] | None = None
 
-    @functools.cached_property
+    @property
     def precisions(self) -> tuple[str, ...]:
-        """What this process can compute, the fastest first; empty, and logged, if nothing."""
+        """What this process can compute now, the fastest first; empty, and logged, if nothing.
+
+        Makes sure of the lease on its GPU first. Raises DBAPIError if the database is away.
+        """
+        try:
+            device = self._devices.take()
+        except GpusTaken:
+            return ()
+        if device not in self._offered:
+            self._offered[device] = self._offer(device)
+        return self._offered[device]
+
+    def _offer(self, device: str) -> tuple[str, ...]:
         from imgq_trainer.engines import choose_engine, precisions
         from imgq_trainer.errors import TrainerError
 
-        device = choose_device(self._settings.device)
         try:
             choose_engine(self._settings.engine, device)
             return precisions(device)
@@ -53,15 +66,18 @@ class LoadedModels:
     def get(self, version_id: int, precision: str) -> "Classifier":
         """Return a classifier, loading it if the last call was for another.
 
-        Raises ModelUnloadable.
+        Raises ModelUnloadable; GpuLost, GpusTaken, DBAPIError if another worker may do it.
         """
-        key = (version_id, precision)
+        device = self._devices.current()
+        if precision not in self._offered.get(device, (precision,)):
+            raise GpuLost(device)
+        key = (version_id, precision, device)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None
-            self._loaded = (key, self._load(get_version(self._engine, version_id), precision))
+            self._loaded = (key, self._load(get_version(self._engine, version_id), *key[1:]))
         return self._loaded[1]
 
-    def _load(self, version: ModelVersion, precision: str) -> "Classifier":
+    def _load(self, version: ModelVersion, precision: str, device: str) -> "Classifier":
         from imgq_trainer.artifacts import load_artifact
         from imgq_trainer.classifier import load_classifier
         from imgq_trainer.errors import TrainerError
@@ -70,7 +86,7 @@ class LoadedModels:
             folder = ensure_artifact(self._engine, self._settings, version)
             classifier = load_classifier(
                 load_artifact(folder),
-                device=choose_device(self._settings.device),
+                device=device,
                 precision=precision,
                 threads=self._settings.torch_threads,
                 engine=self._settings.engine,
@@ -114,12 +130,3 @@ def _write_builtin(engine: Engine, settings: Settings) -> str:
         store_artifact(settings, folder, new.digest)
     complete_builtin(engine, new)
     return new.digest
-
-
-def choose_device(setting: str) -> str:
-    """Return the torch device for a setting; auto takes the first GPU, or else the CPU."""
-    if setting != "auto":
-        return setting
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
