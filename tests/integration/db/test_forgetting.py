@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from imgq_db import forgetting
-from imgq_db.cache import Known, purge_cache, recall, recipe_id, remember
+from imgq_db.cache import _PREDICTIONS, Known, purge_cache, recipe_id, remember
+from imgq_db.forgetting import mark_used
 from imgq_db.known_files import FileStamp, known_files, purge_known_files, remember_files
 
 FOUND = Known((0,), (1.0,))
@@ -62,20 +63,30 @@ def test_a_cache_under_its_cap_loses_nothing(
     assert count("known_prediction") == 5
 
 
-def test_what_was_used_longest_ago_goes_first(
-    engine: Engine, fill: Callable[[int], int], move_clock: Clock
-) -> None:
-    recipe, (a, _, _, d) = fill(4), digests(4)
-    for used in ([a, d], [d]):
-        move_clock(DAY_SECONDS)
-        recall(engine, recipe, used, top_k=1)
+def test_what_was_used_longest_ago_goes_first(engine: Engine, move_clock: Clock) -> None:
+    recipe, (a, b, c) = recipe_id(engine, 1, "how"), digests(3)
+    for digest in (a, b, c):  # the oldest lies last in the table
+        remember(engine, recipe, {digest: FOUND})
+        move_clock(-DAY_SECONDS)
     left = []
     for rows_kept in (2, 1):
         purge_cache(engine, rows_kept=rows_kept)
         with engine.connect() as connection:
             found = connection.execute(text("SELECT digest FROM known_prediction")).scalars()
             left.append({bytes(digest) for digest in found})
-    assert left == [{a, d}, {d}]
+    assert left == [{a, b}, {a}]
+
+
+def test_a_row_that_another_worker_has_just_marked_is_not_written_again(
+    engine: Engine, fill: Callable[[int], int]
+) -> None:
+    recipe, versions = fill(1), []
+    for _ in range(2):
+        with engine.begin() as connection:
+            found = connection.execute(text("SELECT ctid::text FROM known_prediction"))
+            versions.append(found.scalar_one())
+            mark_used(connection, _PREDICTIONS, digests(1), recipe=recipe)
+    assert versions == versions[:1] * 2
 
 
 def test_known_files_go_in_the_same_way(engine: Engine, move_clock: Clock) -> None:
