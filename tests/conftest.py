@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import Engine, text
 
 from imgq_cli.stack.services import Services, services
@@ -20,6 +21,14 @@ DATA_TABLES = (
 )
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_tracebacks() -> None:
+    """Log exceptions without every frame's variables, which take seconds to draw."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    configured = structlog.get_config()["processors"]
+    structlog.configure(processors=[*configured[:-1], plain])
 
 
 @pytest.fixture(scope="session")

@@ -5,26 +5,19 @@ from contextlib import contextmanager
 from threading import Condition
 
 
-class BudgetClosed(Exception):
-    """Nothing more is granted: the work is being given up."""
-
-
 class MemoryBudget:
     """Grants bytes up to a limit; a request above the limit waits until it is alone."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._granted_bytes = 0
-        self._closed = False
         self._changed = Condition()
 
     @contextmanager
     def reserve(self, size_bytes: int) -> Iterator[None]:
-        """Hold memory for a with block, waiting for it if need be. Raises BudgetClosed."""
+        """Hold memory for a with block, waiting for it if need be."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._fits(size_bytes))
-            if self._closed:
-                raise BudgetClosed
+            self._changed.wait_for(lambda: self._fits(size_bytes))
             self._granted_bytes += size_bytes
         try:
             yield
@@ -32,12 +25,6 @@ class MemoryBudget:
             with self._changed:
                 self._granted_bytes -= size_bytes
                 self._changed.notify_all()
-
-    def close(self) -> None:
-        """Refuse every request from now on, also those that wait."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
     def _fits(self, size_bytes: int) -> bool:
         return self._granted_bytes == 0 or self._granted_bytes + size_bytes <= self._limit_bytes

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Status(StrEnum):
@@ -25,6 +26,17 @@ class Code(StrEnum):
     DECODE_TIMEOUT = "decode_timeout"
     OUT_OF_MEMORY = "out_of_memory"
     WORKER_CRASH = "worker_crash"
+    TO_DO = "to_do"
+
+
+class Stamp(NamedTuple):
+    """What tells a file that was written to from one that was not, without reading it."""
+
+    size_bytes: int
+    modified_ns: int
+    #: the inode's own change: no program can set it back
+    changed_ns: int
+    inode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,10 @@ class Prediction:
     digest: bytes
     top: tuple[int, ...]
     scores: tuple[float, ...]
+    #: the file's, when it was opened; None if it is of no file in particular
+    stamp: Stamp | None = None
+    #: it was known from an earlier computation of the same bytes
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import BinaryIO, Self
 
 from imgq_trainer.errors import RootUnavailable
 from imgq_trainer.formats import has_image_extension
-from imgq_trainer.outcomes import Code, Rejection, failed, skipped
+from imgq_trainer.outcomes import Code, Rejection, Stamp, failed, skipped
 
 #: without O_NONBLOCK a named pipe would hold the reader until somebody writes to it
 OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -46,8 +46,11 @@ class Found:
     """An open file that may be read, once; leaving its with block closes it."""
 
     file: BinaryIO
-    size_bytes: int
-    modified_ns: int
+    stamp: Stamp
+
+    @property
+    def size_bytes(self) -> int:
+        return self.stamp.size_bytes
 
     def __enter__(self) -> Self:
         return self
@@ -106,11 +109,8 @@ def read(found: Found) -> Content | Rejection:
         return _reject(error)
     except MemoryError:
         return failed(Code.OUT_OF_MEMORY, "there was no memory to read it")
-    if (len(data), after.st_size, after.st_mtime_ns) != (
-        found.size_bytes,
-        found.size_bytes,
-        found.modified_ns,
-    ):
+    size_bytes, modified_ns = found.size_bytes, found.stamp.modified_ns
+    if (len(data), after.st_size, after.st_mtime_ns) != (size_bytes, size_bytes, modified_ns):
         return failed(Code.CHANGED, "it changed while it was read")
     return Content(data, hashlib.sha256(data).digest())
 
@@ -137,7 +137,8 @@ def _inspect(root: Root, fd: int, name: bytes, max_file_bytes: int) -> Found | R
         return failed(
             Code.TOO_LARGE, f"{status.st_size} bytes, over the limit of {max_file_bytes} bytes"
         )
-    return Found(os.fdopen(fd, "rb"), status.st_size, status.st_mtime_ns)
+    stamp = Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return Found(os.fdopen(fd, "rb"), stamp)
 
 
 def _no_picture(name: bytes, code: Code, detail: str) -> Rejection:

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from threading import Event
 
 import structlog
 
@@ -37,11 +38,14 @@ MAX_ERRORS = 3
 _log = structlog.get_logger(__name__)
 
 
-def classify_chunk(context: WorkerContext, lease: ChunkLease) -> bool:
-    """Classify a chunk and commit its rows. False: the claim was lost, given back or refused."""
+def classify_chunk(context: WorkerContext, lease: ChunkLease, handed_out: Event) -> bool:
+    """Classify a chunk and commit its rows. False: the claim was lost, given back or refused.
+
+    handed_out is set when no picture waits for a thread any more.
+    """
     with structlog.contextvars.bound_contextvars(job=str(lease.job_uid), chunk=lease.chunk_id):
         try:
-            with keep_lease(context, lease) as keeper:
+            with keep_lease(context, lease, handed_out) as keeper:
                 return _classify(context, lease, keeper)
         except ModelUnloadable as error:
             _end(context, lease, model_unloadable(error.model, error.why))

@@ -17,6 +17,7 @@ from imgq_db.ledger import LedgerRow
 from imgq_db.queue import Ring, make_ring
 from imgq_db.settings import Settings, load_settings
 from imgq_db.sources import readable_roots
+from imgq_trainer.crew import Crew
 from imgq_workers.devices import Devices
 from imgq_workers.models import LoadedModels
 from imgq_workers.predicting import predict_chunk
@@ -49,6 +50,7 @@ class WorkerContext:
     owner: UUID
     worker_uid: UUID
     predict: Predict
+    crew: Crew
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -72,6 +74,7 @@ def make_context(
         owner=new_uid(),
         worker_uid=UUID(os.environ[WORKER_UID]) if WORKER_UID in os.environ else new_uid(),
         predict=predict,
+        crew=Crew(settings.decode_threads or settings.torch_threads),
     )
 
 

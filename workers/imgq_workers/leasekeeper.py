@@ -19,8 +19,13 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """What the keeping thread has found out. lost: drop the work; draining: give it back."""
+    """What a chunk's threads tell each other.
 
+    lost: drop the work. draining: give it back. handed_out: no picture waits for a thread, so
+    that the next chunk can begin.
+    """
+
+    handed_out: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
     draining: threading.Event = field(default_factory=threading.Event)
 
@@ -55,9 +60,11 @@ def _keep_listing(context: WorkerContext, lease: ListingLease, ended: threading.
 
 
 @contextmanager
-def keep_lease(context: WorkerContext, lease: ChunkLease) -> Iterator[Keeper]:
+def keep_lease(
+    context: WorkerContext, lease: ChunkLease, handed_out: threading.Event
+) -> Iterator[Keeper]:
     """Renew a lease in the background for as long as the block runs."""
-    keeper, ended = Keeper(), threading.Event()
+    keeper, ended = Keeper(handed_out), threading.Event()
     thread = threading.Thread(
         target=_keep, args=(context, lease, keeper, ended), name="leasekeeper", daemon=True
     )

@@ -8,8 +8,8 @@ from sqlalchemy.exc import DBAPIError
 from imgq_db.chunks import claim_chunk
 from imgq_db.queue import CLASSIFY
 from imgq_db.workers import is_draining, set_activity
-from imgq_workers.classifying import classify_chunk
 from imgq_workers.context import WorkerContext
+from imgq_workers.lanes import Lanes
 from imgq_workers.listing import Lister
 
 _log = structlog.get_logger(__name__)
@@ -30,24 +30,35 @@ def work(context: WorkerContext) -> int:
 
 def _work(context: WorkerContext) -> int:
     ends = time.monotonic() + context.settings.loop_seconds
-    lister, finished, more = Lister(context), 0, True
-    try:
-        while more and not is_draining(context.engine, context.worker_uid):
-            if time.monotonic() >= ends:
-                context.ring(CLASSIFY)
-                break
-            listed = lister.turn()
-            lease = claim_chunk(
-                context.engine,
-                owner=context.owner,
-                roots=context.roots,
-                lease_seconds=context.settings.lease_seconds,
-                precisions=context.models.precisions,
-            )
-            if lease is not None:
-                finished += classify_chunk(context, lease)
-            more = listed or lease is not None
-    finally:
-        lister.close()
+    lister, more = Lister(context), True
+    with Lanes(context) as lanes:
+        try:
+            while more:
+                lanes.await_room()
+                if is_draining(context.engine, context.worker_uid):
+                    break
+                if time.monotonic() >= ends:
+                    context.ring(CLASSIFY)
+                    break
+                listed = lister.turn()
+                claimed = _claim(context, lanes)
+                # A chunk underway may be given back, and be the last one that waits.
+                more = listed or claimed or lanes.await_all()
+        finally:
+            lister.close()
+        lanes.await_all()
     set_activity(context.engine, context.worker_uid, job=None)
-    return finished
+    return lanes.finished
+
+
+def _claim(context: WorkerContext, lanes: Lanes) -> bool:
+    lease = claim_chunk(
+        context.engine,
+        owner=context.owner,
+        roots=context.roots,
+        lease_seconds=context.settings.lease_seconds,
+        precisions=context.models.precisions,
+    )
+    if lease is not None:
+        lanes.start(lease)
+    return lease is not None

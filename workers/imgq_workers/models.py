@@ -1,6 +1,7 @@
 """Models of one process: fetched from the data directory and loaded at their first use."""
 
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ class LoadedModels:
         self._settings = settings
         self._devices = devices
         self._offered: dict[str, tuple[str, ...]] = {}
+        self._turn = threading.Lock()  # two threads must not load the same model twice
         self._loaded: tuple[tuple[int, str, str], Classifier] | None = None
 
     @property
@@ -72,10 +74,11 @@ class LoadedModels:
         if precision not in self._offered.get(device, (precision,)):
             raise GpuLost(device)
         key = (version_id, precision, device)
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None
-            self._loaded = (key, self._load(get_version(self._engine, version_id), *key[1:]))
-        return self._loaded[1]
+        with self._turn:
+            if self._loaded is None or self._loaded[0] != key:
+                self._loaded = None
+                self._loaded = (key, self._load(get_version(self._engine, version_id), *key[1:]))
+            return self._loaded[1]
 
     def _load(self, version: ModelVersion, precision: str, device: str) -> "Classifier":
         from imgq_trainer.artifacts import load_artifact

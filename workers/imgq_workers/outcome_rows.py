@@ -19,6 +19,7 @@ def ledger_row(path: bytes, outcome: Outcome, *, min_confidence: float | None) -
                 top_labels=outcome.top,
                 top_scores=outcome.scores,
                 digest=outcome.digest,
+                cached=outcome.cached,
             )
         case Rejection():
             return LedgerRow(

@@ -11,6 +11,7 @@ from imgq_workers.outcome_rows import ledger_row
 if TYPE_CHECKING:
     from imgq_workers.context import WorkerContext
     from imgq_workers.leasekeeper import Keeper
+    from imgq_workers.recollection import Recollection
 
 
 def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper") -> list[LedgerRow]:
@@ -23,17 +24,33 @@ def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper")
     settings = context.settings
     classifier = context.models.get(lease.model_version_id, lease.precision)
     set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=classifier.device)
-    outcomes = classify_files(
-        classifier,
-        source_folder(lease.source, settings),
-        lease.names,
-        top_k=lease.options.top_k,
-        limits=ReadLimits(max_pixels=settings.max_pixels, max_file_bytes=settings.max_file_bytes),
-        batch_size=settings.batch_size,
-        decode_threads=settings.decode_threads,
-        stop=keeper.should_stop,
+    recollection = _recollect(context, lease, classifier.engine)
+    outcomes = list(
+        classify_files(
+            classifier,
+            source_folder(lease.source, settings),
+            lease.names,
+            top_k=lease.options.top_k,
+            limits=ReadLimits(settings.max_pixels, settings.max_file_bytes),
+            batch_size=settings.batch_size,
+            crew=context.crew,
+            recall=recollection if lease.options.cache else None,
+            stop=keeper.should_stop,
+            handed_out=keeper.handed_out.set,
+        )
     )
+    if recollection is not None:
+        recollection.keep(outcomes)
     return [
         ledger_row(name, outcome, min_confidence=lease.options.min_confidence)
         for name, outcome in zip(lease.names, outcomes, strict=True)
     ]
+
+
+def _recollect(context: "WorkerContext", lease: ChunkLease, how: str) -> "Recollection | None":
+    settings = context.settings
+    if not settings.cache_rows:
+        return None
+    from imgq_workers.recollection import Recollection
+
+    return Recollection(context.engine, lease, how=how, files=settings.known_file_rows > 0)

@@ -20,7 +20,7 @@ from imgq_db.verifying import verify_job
 from imgq_db.workers import beat_worker, list_workers, start_draining
 from imgq_trainer.errors import Stopped
 from imgq_trainer.outcomes import Outcome
-from imgq_workers import predicting
+from imgq_workers import classifying, predicting
 from imgq_workers.context import WorkerContext
 from imgq_workers.loop import work
 

@@ -1,8 +1,6 @@
 import threading
 
-import pytest
-
-from imgq_trainer.memory import BudgetClosed, MemoryBudget
+from imgq_trainer.memory import MemoryBudget
 
 
 def holders(budget: MemoryBudget, sizes: list[int]) -> tuple[int, int]:
@@ -34,19 +32,3 @@ def test_no_more_than_the_limit_is_held_at_once() -> None:
 
 def test_what_is_larger_than_the_limit_goes_alone() -> None:
     assert holders(MemoryBudget(10), [25, 25, 25]) == (25, 1)
-
-
-def test_a_waiting_thread_gives_up_when_the_budget_is_closed() -> None:
-    budget, raised = MemoryBudget(10), []
-
-    def wait() -> None:
-        with pytest.raises(BudgetClosed), budget.reserve(1):
-            raise AssertionError("granted after closing")
-        raised.append(True)
-
-    with budget.reserve(10):
-        thread = threading.Thread(target=wait)
-        thread.start()
-        budget.close()
-        thread.join(10)
-    assert raised == [True]

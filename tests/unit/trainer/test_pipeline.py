@@ -2,7 +2,6 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import pytest
 from PIL import Image
 
 from imgq_trainer.classifier import Classifier
+from imgq_trainer.crew import Crew
 from imgq_trainer.engines import Logits
 from imgq_trainer.errors import RootUnavailable, ScoresNotFinite, Stopped
-from imgq_trainer.memory import BudgetClosed, MemoryBudget
 from imgq_trainer.outcomes import Outcome, Prediction, Rejection
 from imgq_trainer.pipeline import ReadLimits, classify_files
 from imgq_trainer.preprocessing import Pixels
@@ -99,7 +98,6 @@ def test_outcomes_are_bit_equal_whatever_the_batches_and_threads(
         top_k=2,
         limits=LIMITS,
         batch_size=batch_size,
-        decode_threads=threads,
     )
     assert list(outcomes)[::-1] == expected
 
@@ -136,28 +134,6 @@ def test_stopping_ends_it_between_batches(quick: Classifier, photos: Path) -> No
     assert 4 <= len(got) <= 6
 
 
-def test_stopping_does_not_wait_for_pictures_that_wait_for_memory(
-    quick: Classifier, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    budgets: list[MemoryBudget] = []
-
-    def make(limit_bytes: int) -> MemoryBudget:
-        budgets.append(MemoryBudget(limit_bytes))
-        return budgets[-1]
-
-    monkeypatch.setattr("imgq_trainer.pipeline.MemoryBudget", make)
-
-    def stop() -> bool:
-        return bool(budgets)
-
-    with pytest.raises(Stopped):
-        list(classify_files(quick, photos, NAMES, top_k=1, limits=LIMITS, stop=stop))
-    assert len(budgets) == 2
-    for budget in budgets:
-        with pytest.raises(BudgetClosed), budget.reserve(1):
-            pass
-
-
 def test_closing_the_iterator_early_ends_its_threads(quick: Classifier, photos: Path) -> None:
     outcomes = classify_files(quick, photos, NAMES * 50, top_k=1, limits=LIMITS, batch_size=4)
     next(outcomes)
@@ -167,16 +143,33 @@ def test_closing_the_iterator_early_ends_its_threads(quick: Classifier, photos: 
 
 
 def test_two_calls_can_share_their_threads(quick: Classifier, photos: Path) -> None:
-    with ThreadPoolExecutor(2) as pool:
+    with Crew(2) as crew:
         one, other = (
-            classify_files(quick, photos, NAMES * 9, top_k=1, limits=LIMITS, pool=pool)
+            classify_files(quick, photos, NAMES * 9, top_k=1, limits=LIMITS, crew=crew)
             for _ in range(2)
         )
         first = next(one)
         assert len(list(other)) == 54
         one.close()  # type: ignore[attr-defined]
-        assert pool.submit(int).result() == 0
+        assert crew.threads.submit(int).result() == 0
     assert isinstance(first, Prediction)
+
+
+def test_the_next_call_can_begin_before_the_last_outcome(quick: Classifier, photos: Path) -> None:
+    got: list[Outcome] = []
+    got_then: list[int] = []
+    outcomes = classify_files(
+        quick,
+        photos,
+        NAMES * 50,
+        top_k=1,
+        limits=LIMITS,
+        handed_out=lambda: got_then.append(len(got)),
+    )
+    got.extend(outcomes)
+
+    assert len(got_then) == 1
+    assert 0 < got_then[0] < len(got) == 300
 
 
 def test_a_score_that_is_no_number_reaches_no_outcome(classifier: Classifier, photos: Path) -> None:
@@ -193,11 +186,12 @@ def test_a_missing_root_is_an_error_of_its_own(quick: Classifier, tmp_path: Path
 def test_pictures_go_one_at_a_time_when_memory_is_short(
     quick: Classifier, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imgq_trainer.pipeline.PICTURES_BUDGET_BYTES", 1)
-    monkeypatch.setattr("imgq_trainer.pipeline.FILES_BUDGET_BYTES", 1)
+    monkeypatch.setattr("imgq_trainer.crew.PICTURES_BUDGET_BYTES", 1)
+    monkeypatch.setattr("imgq_trainer.crew.FILES_BUDGET_BYTES", 1)
 
-    outcomes = classify_files(quick, photos, NAMES * 4, top_k=1, limits=LIMITS, decode_threads=4)
-    assert [type(outcome) for outcome in outcomes] == [Prediction] * 24
+    with Crew(4) as crew:
+        outcomes = classify_files(quick, photos, NAMES * 4, top_k=1, limits=LIMITS, crew=crew)
+        assert [type(outcome) for outcome in outcomes] == [Prediction] * 24
 
 
 def build_corpus(folder: Path, encode: Encode) -> None:

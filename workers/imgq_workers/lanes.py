@@ -1,0 +1,78 @@
+"""Chunks side by side: the next one begins while the last pictures of this one are computed."""
+
+import math
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from threading import Event
+from typing import Self
+
+from imgq_db.chunks import ChunkLease
+from imgq_workers.classifying import classify_chunk
+from imgq_workers.context import WorkerContext
+
+#: More chunks than this are not begun, however many threads wait for pictures.
+MOST_LANES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    lease: ChunkLease
+    handed_out: Event
+    result: Future[bool]
+
+
+class Lanes:
+    """The chunks that a process works on, each in a thread that waits for the crew.
+
+    A chunk is begun when all pictures of the others are handed out to the crew, so that its
+    threads never wait for a claim or a commit. One lane more than that takes is enough.
+    """
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        settings = context.settings
+        pictures = context.crew.runs_underway * settings.batch_size
+        self._most = min(1 + math.ceil(pictures / settings.chunk_size), MOST_LANES)
+        self._threads = ThreadPoolExecutor(self._most, "lane")
+        self._underway: list[_Lane] = []
+        #: how many chunks were finished
+        self.finished = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+
+    def await_room(self) -> None:
+        """Wait until another chunk can begin. Raises what a chunk's work raised."""
+        for lane in self._underway:
+            lane.handed_out.wait()
+        if len(self._underway) == self._most:
+            wait([lane.result for lane in self._underway], return_when=FIRST_COMPLETED)
+        self._gather()
+
+    def await_all(self) -> bool:
+        """Wait until every chunk is done. False: none was underway."""
+        waited = bool(self._underway)
+        wait([lane.result for lane in self._underway])
+        self._gather()
+        return waited
+
+    def start(self, lease: ChunkLease) -> None:
+        """Classify a chunk; first wait for those of another model: only one is in memory."""
+        if any(_model(lane.lease) != _model(lease) for lane in self._underway):
+            self.await_all()
+        handed_out = Event()
+        result = self._threads.submit(classify_chunk, self._context, lease, handed_out)
+        result.add_done_callback(lambda _: handed_out.set())
+        self._underway.append(_Lane(lease, handed_out, result))
+
+    def _gather(self) -> None:
+        done = [lane.result for lane in self._underway if lane.result.done()]
+        self._underway = [lane for lane in self._underway if not lane.result.done()]
+        self.finished += sum(result.result() for result in done)
+
+
+def _model(lease: ChunkLease) -> tuple[int, str]:
+    return lease.model_version_id, lease.precision
