@@ -17,4 +17,5 @@ MEANING: Mapping[str, str] = {
     "decode_timeout": "decoding took too long",
     "out_of_memory": "decoding needed more memory than there was",
     "worker_crash": "the picture brought a worker down twice",
+    "to_do": "a picture that a dry run leaves to the real job",
 }

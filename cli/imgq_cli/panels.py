@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from imgq_cli.estimates import outlook, tally
 from imgq_cli.formats import (
     age,
     clock_time,
@@ -16,7 +17,7 @@ from imgq_cli.formats import (
     short_id,
 )
 from imgq_cli.progress import STYLE_OF_STATE, figures
-from imgq_cli.shapes import TERMINAL, Job
+from imgq_cli.shapes import TERMINAL, Job, is_dry_run
 from imgq_cli.terminal import ACCENT, BAD, QUIET, WARNING, printable
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def _fields(job: Job) -> Iterator[Field]:
     yield "images", _counts(job)
     if job["progress"]["images_per_second"] and job["state"] not in TERMINAL:
         yield "speed", _speed(job)
+    if is_dry_run(job):
+        yield "dry run", _dry_run(job)
     yield "source", Text(printable(source_text(job)))
     yield "model", Text(" ".join(filter(None, (job["model"], _precision(job)))))
     if job["tags"]:
@@ -107,6 +110,11 @@ def _counts(job: Job) -> RenderableType:
     if counts["cached"]:
         parts.append(Text(f"{number(counts['cached'])} known already"))
     return Text(" · ", style=QUIET).join(parts)
+
+
+def _dry_run(job: Job) -> RenderableType:
+    result = job.get("result")
+    return f"{tally(result)}\n{outlook(result)}" if result else "nothing is labelled"
 
 
 def _total(job: Job) -> str:
@@ -174,7 +182,7 @@ def job_table(jobs: Iterable[Job], *, width: int) -> RenderableType:
         row: list[RenderableType] = [
             Text(short_id(job["id"]), style=ACCENT),
             Text(job["state"], style=_style(job)),
-            _end_of(printable(job["name"] or source_text(job)), room),
+            _end_of(printable(job["name"] or source_text(job)), room, start=_mark(job)),
             job["model"],
             f"{number(job['progress']['done'])}/{_total(job)}",
             Text(number(failed), style=BAD if failed else QUIET),
@@ -184,8 +192,13 @@ def job_table(jobs: Iterable[Job], *, width: int) -> RenderableType:
     return table
 
 
-def _end_of(text: str, room: int) -> str:
-    return text if len(text) <= room else "…" + text[1 - room :]
+def _mark(job: Job) -> str:
+    return "dry run: " if is_dry_run(job) else ""
+
+
+def _end_of(text: str, room: int, *, start: str = "") -> str:
+    room -= len(start)
+    return start + (text if len(text) <= room else "…" + text[1 - room :])
 
 
 def _style(job: Job) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from imgq_cli.following import Silence
 from imgq_cli.formats import clock_time, count, number
-from imgq_cli.shapes import Job
+from imgq_cli.shapes import Job, is_dry_run
 from imgq_cli.terminal import ACCENT, BAD, emit_json, err, interactive, note
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def phase(job: Job) -> str:
     """Return what the job does now, in a word."""
     state = job["state"]
     if state == "running":
-        return "Listing" if job["progress"]["total"] is None else "Classifying"
+        if job["progress"]["total"] is None:
+            return "Listing"
+        return "Estimating" if is_dry_run(job) else "Classifying"
     return {"queued": "Waiting", "cancelling": "Cancelling"}.get(state, state.capitalize())
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imgq_cli.codes import MEANING
+from imgq_cli.dry_runs import labelling_command
 from imgq_cli.formats import clock_time, count, number
-from imgq_cli.shapes import Job, Worker
+from imgq_cli.shapes import Job, Worker, is_dry_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ def _is_cancelled(job: Job, around: Surroundings) -> Iterator[Reason]:
 def _succeeded(job: Job, around: Surroundings) -> Iterator[Reason]:
     counts = job["progress"]
     yield Reason(f"It is done: every file has its row ({number(counts['done'])}).")
+    if is_dry_run(job):
+        yield Reason("It was a dry run: nothing was labelled.", labelling_command(job))
     yield from _failures(job, around)
 
 

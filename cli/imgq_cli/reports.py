@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgq_cli.codes import MEANING
+from imgq_cli.dry_runs import Typed, show_dry_run, show_dry_run_steps
 from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
 from imgq_cli.formats import count, duration, number, short_id
 from imgq_cli.progress import STYLE_OF_STATE, figures, phase
-from imgq_cli.shapes import TERMINAL, Job, Summary
+from imgq_cli.shapes import TERMINAL, Job, Summary, is_dry_run
 from imgq_cli.terminal import (
     ACCENT,
     BAD,
@@ -45,20 +46,35 @@ def exit_of(job: Job) -> Exit:
     return Exit.SOME_FAILED if job["progress"]["failed"] else Exit.OK
 
 
-def show_report(job: Job, summarize: Callable[[], Summary], outputs: Sequence[Path] = ()) -> None:
+def show_report(
+    job: Job,
+    summarize: Callable[[], Summary],
+    outputs: Sequence[Path] = (),
+    typed: Typed | None = None,
+) -> None:
     """Print how a job ended on stderr: first what is known, then the counts, which may take long.
 
     summarize: asks for the counts. What it fails with is told, and changes nothing about the job.
     """
     console = err()
+    result = job.get("result")
+    if result and job["state"] == "succeeded":
+        show_dry_run(job, result)
+        _show_outputs(outputs)
+        show_dry_run_steps(job, typed)
+        return
     console.print(_headline(job))
     show_job_error(job)
     console.print()
-    for path in outputs:
-        console.print(f"Written to {printable(str(path))}")
+    _show_outputs(outputs)
     if job["state"] in TERMINAL:
         _count(job, summarize)
     show_next_steps(job, outputs)
+
+
+def _show_outputs(outputs: Sequence[Path]) -> None:
+    for path in outputs:
+        err().print(f"Written to {printable(str(path))}")
 
 
 def _count(job: Job, summarize: Callable[[], Summary]) -> None:
@@ -113,6 +129,9 @@ def show_next_steps(job: Job, outputs: Sequence[Path] = ()) -> None:
             ("cancel", f"imgq cancel {uid}"),
         )
         return
+    if is_dry_run(job) and job["state"] == "succeeded":
+        show_dry_run_steps(job)
+        return
     steps = [("look", f"imgq results {uid}")] if job["progress"]["done"] else []
     if steps and not outputs:
         steps.append(("save", f"imgq results {uid} -o labels.csv"))
@@ -131,6 +150,9 @@ def _headline(job: Job) -> RenderableType:
     if job["state"] not in TERMINAL:
         return Text(f"{phase(job)} {figures(job)}", style=QUIET)
     state = (job["state"].capitalize(), f"bold {STYLE_OF_STATE[job['state']]}")
+    if is_dry_run(job):
+        looked = f": a dry run of {count(counts['done'], 'file')}"
+        return Text.assemble(state, looked, (f" · {short_id(job['id'])}", QUIET))
     parts = [f": {count(counts['ok'], 'image')} labelled"]
     for name in ("failed", "skipped"):
         if counts[name]:

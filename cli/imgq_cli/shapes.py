@@ -22,6 +22,20 @@ class Progress(TypedDict):
     eta_seconds: float | None
 
 
+class DryRunResult(TypedDict):
+    """What a job would do; seen is the sum of the next four."""
+
+    seen: int
+    cached: int
+    to_do: int
+    failed: int
+    skipped: int
+    #: of one worker
+    images_per_second: float | None
+    workers: int | None
+    eta_seconds: float | None
+
+
 class Job(TypedDict):
     """One job; times are RFC 3339 in UTC."""
 
@@ -43,8 +57,15 @@ class Job(TypedDict):
     options: NotRequired[dict[str, Any]]
     precision: NotRequired[str | None]
     retry_of: NotRequired[str | None]
+    #: of a dry run, once every file was looked at
+    result: NotRequired[DryRunResult | None]
     #: A word of the server about an accepted job, such as that the queue is down.
     notice: NotRequired[str | None]
+
+
+def is_dry_run(job: Job) -> bool:
+    """Tell whether a job labels nothing and only says what it would do."""
+    return bool(job.get("options", {}).get("dry_run"))
 
 
 class Guess(TypedDict):

@@ -15,15 +15,21 @@ from imgq_cli.terminal import err, next_steps, warn
 
 
 def track(
-    client: Client, invocation: Invocation, uid: str, *, timeout_seconds: float | None = None
+    client: Client,
+    invocation: Invocation,
+    uid: str,
+    *,
+    timeout_seconds: float | None = None,
+    one_document: bool = False,
 ) -> Job:
     """Show a job until it ends or the timeout is over, and return it as it then is.
 
+    one_document: the caller prints the job at its end, so --json gives no line for each change.
     Ctrl-C leaves the job alone and the program with 130.
     """
     last: Job | None = None
     try:
-        with open_view(as_json=invocation.json) as view:
+        with open_view(as_json=invocation.json and not one_document) as view:
             for event in follow(
                 client, uid, timeout_seconds=timeout_seconds, clock=invocation.clock
             ):

@@ -9,13 +9,14 @@ import rich_click as click
 
 from imgq_cli.calls import get_job, stream_results
 from imgq_cli.client import connect
+from imgq_cli.dry_runs import labelling_command
 from imgq_cli.errors import CliError, NotFound, UsageFault
 from imgq_cli.exits import Exit
 from imgq_cli.formats import count, number, short_id
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
 from imgq_cli.panels import source_text
-from imgq_cli.shapes import TERMINAL, Job, Result
+from imgq_cli.shapes import TERMINAL, Job, Result, is_dry_run
 from imgq_cli.sorting import Outcome, Way, check_target, group_of, place
 from imgq_cli.sources import absolute, local_folder
 from imgq_cli.target import read_settings
@@ -61,6 +62,11 @@ def _source(job: Job) -> Path:
         raise UsageFault(
             "The job has not ended, so not every picture has its label yet.",
             hint=f"imgq watch {short_id(job['id'])}",
+        )
+    if is_dry_run(job):
+        raise UsageFault(
+            "The job was a dry run, so its pictures have no labels to sort them by.",
+            hint=labelling_command(job),
         )
     folder = local_folder(job.get("source", {}).get("uri", ""), read_settings().roots)
     if folder is None or not folder.is_dir():

@@ -85,6 +85,8 @@ def test_every_flag_reaches_the_request(accepting: FakeServer, imgq: Imgq, tmp_p
             "min_confidence": 0.4,
             "max_failures": "5%",
             "precision": "exact",
+            "dry_run": False,
+            "cache": True,
         },
         "name": "trip",
         "tags": {"a": "b", "c": "d=e"},
