@@ -29,6 +29,7 @@ from imgq_workers.errors import (
     source_refused,
     source_unreadable,
 )
+from imgq_workers.estimating import estimate_chunk
 from imgq_workers.leasekeeper import Keeper, keep_lease
 from imgq_workers.models import ModelUnloadable
 
@@ -67,7 +68,8 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
     started = time.monotonic()
     try:
         set_activity(context.engine, context.worker_uid, job=lease.job_uid)
-        rows = context.predict(context, lease, keeper)
+        predict = estimate_chunk if lease.options.dry_run else context.predict
+        rows = predict(context, lease, keeper)
         finish_chunk(context.engine, lease, rows)
     except Stopped:
         if not (keeper.draining.is_set() and release_chunk(context.engine, lease)):
