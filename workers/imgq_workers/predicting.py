@@ -6,7 +6,6 @@ from imgq_db.chunks import ChunkLease
 from imgq_db.ledger import LedgerRow
 from imgq_db.sources import source_folder
 from imgq_db.workers import set_activity
-from imgq_workers.estimating import estimate_chunk
 from imgq_workers.outcome_rows import ledger_row
 
 if TYPE_CHECKING:
@@ -16,12 +15,10 @@ if TYPE_CHECKING:
 
 
 def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper") -> list[LedgerRow]:
-    """Classify a chunk's images, in their order; of a dry run, only tell what there is to do.
+    """Classify a chunk's images, in their order.
 
     Raises Stopped, ModelUnloadable, SourceNotAllowed, RootUnavailable.
     """
-    if lease.options.dry_run:
-        return estimate_chunk(context, lease, keeper)
     from imgq_trainer.pipeline import ReadLimits, classify_files
 
     settings = context.settings
