@@ -110,7 +110,11 @@ class Settings(BaseSettings):
     engine: Literal["auto", "openvino", "torch"] = Field(
         "auto", description="What computes networks. auto: OpenVINO on a CPU if it is installed."
     )
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    device: str = Field(
+        "auto",
+        description="auto, cpu, cuda or cuda:N. cuda leases a GPU that no other worker has leased,"
+        " auto too, or takes the CPU.",
+    )
 
     log_level: str = Field("info", description="debug, info, warning or error.")
     log_json: bool | None = Field(None, description="Default: JSON unless on a terminal.")

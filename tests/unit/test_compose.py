@@ -125,7 +125,8 @@ def test_a_worker_may_take_longer_to_stop_than_its_loop_lasts() -> None:
 def test_only_the_gpu_worker_asks_for_a_gpu_and_only_in_its_profile() -> None:
     devices = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
 
-    assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
+    assert devices == [{"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}]
+    assert _environment("worker-gpu")["IMGQ_DEVICE"] == "cuda"
     assert SERVICES["worker-gpu"]["profiles"] == ["gpu"]
     assert [name for name in SERVICES if "deploy" in SERVICES[name]] == ["worker-gpu"]
 

@@ -15,8 +15,8 @@ from imgq_trainer.errors import DeviceBroken, DeviceMemoryFull
 from imgq_trainer.networks import PixelNetwork
 from imgq_trainer.slots import Slot, Slots, Stream, spread
 
-#: Pictures in a tile. Each thread brings the pictures that it decoded, and those are no more than
-#: the default of batch_size: a larger tile would be computed half empty.
+#: Pictures in a tile. A thread brings one when it has decoded so many, so a larger tile leaves
+#: threads idle at a job's end, and needs more chunks underway to keep 16 of them busy.
 TILE = 32
 #: Tiles on their way: one is staged or copied in, one computed, one copied out.
 SLOTS = 3

@@ -18,8 +18,9 @@ class CaptureFailed(Exception):
 class CudaStream:
     """One CUDA stream, with pinned memory. graphs: whether to replay instead of running anew.
 
-    Streams share nothing that a pass writes to: each warms up and captures on itself, so that it
-    has memory and a cuBLAS workspace of its own.
+    Streams share nothing that a pass writes to: each warms up and captures on itself, because
+    torch keeps a cuBLAS workspace for each stream, and frees it with the graph that was captured
+    there: one live graph to a stream.
     """
 
     def __init__(self, device: torch.device, *, graphs: bool) -> None:
