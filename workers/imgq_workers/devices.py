@@ -83,7 +83,8 @@ class Devices:
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._engine = engine
-        self._setting = settings.device
+        on_cpu = settings.device == AUTO and settings.engine == "openvino"  # it knows no GPU
+        self._setting = CPU if on_cpu else settings.device
         self._gpus = gpus
         self._retry_seconds = retry_seconds
         self._retry_at = 0.0

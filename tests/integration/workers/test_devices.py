@@ -34,8 +34,13 @@ def make(settings: Settings, engine: Engine) -> Iterator[Make]:
     """Another process with two GPUs."""
     made: list[Worker] = []
 
-    def make(device: str = "auto", gpus: Sequence[Gpu] = TWO, retry_seconds: float = 0) -> Devices:
-        changed = settings.model_copy(update={"device": device})
+    def make(
+        device: str = "auto",
+        gpus: Sequence[Gpu] = TWO,
+        retry_seconds: float = 0,
+        engine: str = "auto",
+    ) -> Devices:
+        changed = settings.model_copy(update={"device": device, "engine": engine})
         made.append(Worker(changed, gpus, retry_seconds))
         return made[-1].devices
 
@@ -129,6 +134,11 @@ def test_a_device_that_is_named_is_used_whoever_has_it(make: Make, named: str) -
 @pytest.mark.parametrize(("setting", "device"), [("auto", "cpu"), ("cuda", "cuda")])
 def test_without_gpus_nothing_is_leased(make: Make, setting: str, device: str) -> None:
     assert make(setting, ()).take() == device
+
+
+def test_an_engine_that_knows_no_gpu_takes_none(make: Make) -> None:
+    assert make(engine="openvino").take() == "cpu"
+    assert make().take() == "cuda:0"
 
 
 def test_a_worker_that_lost_its_gpu_leaves_work_that_the_cpu_cannot_do(
