@@ -149,7 +149,7 @@ def test_a_worker_that_lost_its_gpu_leaves_work_that_the_cpu_cannot_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     offered: dict[str, tuple[str, ...]] = {"cuda:0": ("bf16", "exact"), "cpu": ("exact",)}
-    monkeypatch.setattr("imgq_trainer.engines.precisions", offered.__getitem__)
+    monkeypatch.setattr("imgq_trainer.engines.precisions", lambda on, *_: offered[on])
     mine, other = make(gpus=TWO[:1]), make(gpus=TWO[:1])
     models = LoadedModels(engine, settings, mine)
     assert models.precisions == offered["cuda:0"]
