@@ -11,7 +11,7 @@ from imgq_cli.estimates import outlook, tally
 from imgq_cli.formats import short_id
 from imgq_cli.panels import source_text
 from imgq_cli.shapes import DryRunResult, Job
-from imgq_cli.terminal import QUIET, err, next_steps, printable
+from imgq_cli.terminal import ACCENT, QUIET, err, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +31,25 @@ def show_dry_run(job: Job, result: DryRunResult) -> None:
     how = f" ({job['precision']})" if job.get("precision") else ""
     folder = printable(source_text(job))
     told = f"Dry run of {folder} with {job['model']}{how}: nothing was labelled."
-    console.print(Text.assemble((told, "bold"), (f" {short_id(job['id'])}", QUIET)))
-    console.print(f"  {tally(result)}")
-    console.print(f"  {outlook(result)}")
+    identity = (f" {short_id(job['id'])}", QUIET)
+    # Left to the terminal to wrap: what is copied from it must stay whole.
+    console.print(Text.assemble((told, "bold"), identity), soft_wrap=True)
+    console.print(f"  {tally(result)}", soft_wrap=True)
+    console.print(f"  {outlook(result)}", soft_wrap=True)
     console.print()
 
 
 def show_dry_run_steps(job: Job, typed: Typed | None = None) -> None:
     """Print what one can do after a dry run."""
-    steps = [("label them", printable(labelling_command(job, typed)))]
+    from rich.text import Text
+
+    steps = {"label them": labelling_command(job, typed)}
     if job["progress"]["failed"]:
-        steps.append(
-            ("see what cannot be read", f"imgq results {short_id(job['id'])} --status failed")
-        )
-    next_steps(*steps)
+        steps["see what cannot be read"] = f"imgq results {short_id(job['id'])} --status failed"
+    width = max(map(len, steps))
+    for purpose, command in steps.items():
+        line = Text.assemble((f"  {purpose:{width}}  ", QUIET), (printable(command), ACCENT))
+        err().print(line, soft_wrap=True)
 
 
 def labelling_command(job: Job, typed: Typed | None = None) -> str:

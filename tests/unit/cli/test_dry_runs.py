@@ -117,6 +117,15 @@ def test_the_list_and_the_panel_mark_a_dry_run(accepting: FakeServer, imgq: Imgq
     assert SENTENCE[:60] in imgq("status", UID).stdout
 
 
+def test_a_command_to_copy_stays_whole_on_a_narrow_terminal(
+    accepting: FakeServer, imgq: Imgq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    result = imgq("submit-folder", tmp_path, "--by-reference", "--dry-run")
+
+    assert f"imgq submit-folder {tmp_path} --by-reference\n" in result.stderr
+
+
 def test_watching_a_dry_run_tells_what_it_found(accepting: FakeServer, imgq: Imgq) -> None:
     result = imgq("watch", UID)
 
