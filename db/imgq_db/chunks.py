@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from imgq_db.engine import LAZILY, single_statements
 from imgq_db.errors import LeaseLost
 from imgq_db.fairness import JOB_ORDER, TURN_SECONDS
 from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
@@ -38,7 +39,9 @@ class ChunkLease:
 # Among the jobs of the highest priority the one with the fewest leased chunks, then the one that
 # was served longest ago: a lone worker, which holds no chunk when it claims, takes turns too.
 _CANDIDATES = f"""
-SELECT j.id, j.precision FROM job j
+SELECT j.id, j.precision, coalesce(j.served_at, '-infinity') < (SELECT imgq_now())
+    - interval '{TURN_SECONDS} seconds' AS due
+FROM job j
 WHERE j.state = 'running' AND j.kind = 'classify' AND j.root = ANY(:roots)
   AND (j.precision = 'auto' OR j.precision = ANY(:precisions))
   AND EXISTS (SELECT 1 FROM chunk c WHERE c.job_id = j.id AND c.state = 'pending')
@@ -52,13 +55,15 @@ LIMIT 16
 _SETTLE_PRECISION = "UPDATE job SET precision = :fastest WHERE id = :job_id AND precision = 'auto'"
 
 _SERVED = f"""
-UPDATE job SET served_at = imgq_now() WHERE id IN (SELECT id FROM job WHERE id = :job_id
+{LAZILY} UPDATE job SET served_at = imgq_now() WHERE id IN (SELECT id FROM job WHERE id = :job_id
     AND coalesce(served_at, '-infinity') < (SELECT imgq_now()) - interval '{TURN_SECONDS} seconds'
     FOR UPDATE SKIP LOCKED)
 """
 
-_CLAIM = """
-UPDATE chunk c SET state = 'leased', token = c.token + 1, owner = :owner,
+# Lazily: should a crash of the server undo it, the chunk is simply claimed again. Whoever computes
+# on is not its owner any more, so the token that both then hold does no harm.
+_CLAIM = f"""
+{LAZILY} UPDATE chunk c SET state = 'leased', token = c.token + 1, owner = :owner,
     lease_until = imgq_now() + make_interval(secs => :lease_seconds), attempts = c.attempts + 1
 FROM (SELECT id FROM chunk WHERE job_id = :job_id AND state = 'pending'
       ORDER BY first_image LIMIT 1 FOR UPDATE SKIP LOCKED) next, job j
@@ -70,7 +75,7 @@ RETURNING c.id, c.job_id, j.uid AS job_uid, c.token, c.first_image, c.manifest, 
 _FINISH = """
 UPDATE chunk SET state = 'done', owner = NULL, lease_until = NULL, done_at = imgq_now(),
     ok = :ok, failed = :failed, skipped = :skipped, cached = :cached
-WHERE id = :chunk_id AND token = :token AND state = 'leased'
+WHERE id = :chunk_id AND token = :token AND owner = :owner AND state = 'leased'
 """
 
 
@@ -88,18 +93,17 @@ def claim_chunk(
     if it left the choice open.
     """
     able = {"roots": list(roots), "precisions": list(precisions)}
-    with engine.connect() as connection:
+    with single_statements(engine) as connection:
         candidates = connection.execute(text(_CANDIDATES), able).all() if precisions else ()
-    for job in candidates:
-        keys = {**able, "job_id": job.id, "owner": owner, "lease_seconds": lease_seconds}
-        with engine.begin() as connection:
+        for job in candidates:
+            keys = {**able, "job_id": job.id, "owner": owner, "lease_seconds": lease_seconds}
             if job.precision == AUTO:
                 connection.execute(text(_SETTLE_PRECISION), {**keys, "fastest": precisions[0]})
             row = connection.execute(text(_CLAIM), keys).first()
             if row is not None:
-                connection.execute(text(_SERVED), keys)
-        if row is not None:
-            return _lease(row, owner)
+                if job.due:
+                    connection.execute(text(_SERVED), keys)
+                return _lease(row, owner)
     return None
 
 
@@ -178,6 +182,7 @@ def _write(connection: Connection, lease: ChunkLease, rows: Sequence[LedgerRow])
         {
             "chunk_id": lease.chunk_id,
             "token": lease.token,
+            "owner": lease.owner,
             "ok": total_status(rows, RowStatus.OK),
             "failed": total_status(rows, RowStatus.FAILED),
             "skipped": total_status(rows, RowStatus.SKIPPED),
@@ -223,12 +228,12 @@ def pending_chunks(engine: Engine, *, at_most: int) -> int:
 
 def _execute(engine: Engine, statement: str, lease: ChunkLease, **values: object) -> bool:
     keys = {"chunk_id": lease.chunk_id, "token": lease.token, "owner": lease.owner, **values}
-    with engine.begin() as connection:
+    with single_statements(engine) as connection:
         return connection.execute(text(statement), keys).rowcount == 1
 
 
 def _reads(engine: Engine, lease: ChunkLease, state: str) -> bool:
-    with engine.connect() as connection:
+    with single_statements(engine) as connection:
         found = connection.execute(
             text("SELECT 1 FROM chunk WHERE id = :chunk_id AND token = :token AND state = :state"),
             {"chunk_id": lease.chunk_id, "token": lease.token, "state": state},

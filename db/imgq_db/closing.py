@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from imgq_db.engine import single_statements
 from imgq_db.estimates import TO_DO
 from imgq_db.jobs import JobError
 from imgq_db.options import ClassifyOptions, parse_budget
@@ -17,7 +18,10 @@ EMPTY_SOURCE = JobError(
     "Check the path and the patterns.",
 )
 
-_OPEN_CHUNK = "EXISTS (SELECT 1 FROM chunk WHERE job_id = :id AND state IN ('pending', 'leased'))"
+# Apart, so that each finds its partial index: there may be 10^5 chunks that are done.
+_OPEN_CHUNK = """(EXISTS (SELECT 1 FROM chunk WHERE job_id = j.id AND state = 'pending')
+    OR EXISTS (SELECT 1 FROM chunk WHERE job_id = j.id AND state = 'leased'))"""
+_PENDING_CHUNK = "SELECT 1 FROM chunk WHERE job_id = :id AND state = 'pending' LIMIT 1"
 # A worker that was computing when the job was cancelled, and whose lease still runs.
 _HELD_CHUNK = """EXISTS (SELECT 1 FROM chunk WHERE job_id = :id AND state = 'cancelled'
     AND owner IS NOT NULL AND lease_until > (SELECT imgq_now()))"""
@@ -57,11 +61,14 @@ def close_job(engine: Engine, job_id: int) -> bool:
     Runs in a transaction of its own after the last commit, and again in the reconciler: two last
     chunks that finish at once cannot see each other.
     """
-    with engine.connect() as connection:
+    with single_statements(engine) as connection:
+        # Asked after every chunk: most often this is all.
+        if connection.execute(text(_PENDING_CHUNK), {"id": job_id}).first():
+            return False
         job = connection.execute(
             text(
                 "SELECT state, listed_at, listed_images, options, error,"
-                f" {_OPEN_CHUNK} AS open, {_HELD_CHUNK} AS held FROM job WHERE id = :id"
+                f" {_OPEN_CHUNK} AS open, {_HELD_CHUNK} AS held FROM job j WHERE id = :id"
             ),
             {"id": job_id},
         ).first()
@@ -80,8 +87,7 @@ def close_finished_jobs(engine: Engine) -> int:
         ids = connection.execute(
             text(
                 "SELECT id FROM job j WHERE (state = 'cancelling' OR (state = 'running'"
-                " AND listed_at IS NOT NULL)) AND NOT EXISTS (SELECT 1 FROM chunk"
-                " WHERE job_id = j.id AND state IN ('pending', 'leased')) ORDER BY id"
+                f" AND listed_at IS NOT NULL)) AND NOT {_OPEN_CHUNK} ORDER BY id"
             )
         ).scalars()
         ready = list(ids)

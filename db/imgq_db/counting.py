@@ -4,23 +4,24 @@ from sqlalchemy import Engine, text
 
 from imgq_db.cancelling import end_job
 from imgq_db.closing import budget_error
+from imgq_db.engine import single_statements
 from imgq_db.options import ClassifyOptions, parse_budget
 
 #: A new speed counts this much against the old one.
 SMOOTHING = 0.4
 
-# At most one writer in a second: everybody else finds counted_at too young and writes nothing.
+_DUE = """
+state IN ('running', 'cancelling')
+AND coalesce(counted_at, '-infinity') <= imgq_now() - make_interval(secs => :interval)
+"""
+# At most one writer in a second: everybody else finds counted_at too young and writes nothing;
+# LATERAL keeps them from summing, too.
 # The speed is cut short, so that a job that stands still comes to 0 and not ever nearer to it.
-_SNAPSHOT = """
-WITH sums AS (
-    SELECT coalesce(sum(ok), 0) AS ok, coalesce(sum(failed), 0) AS failed,
-        coalesce(sum(skipped), 0) AS skipped, coalesce(sum(cached), 0) AS cached
-    FROM chunk WHERE job_id = :id AND state = 'done'),
-due AS (
+_SNAPSHOT = f"""
+WITH due AS (
     SELECT id, ok + failed + skipped AS done, images_per_second AS speed,
         extract(epoch FROM imgq_now() - coalesce(counted_at, started_at)) AS seconds
-    FROM job WHERE id = :id AND state IN ('running', 'cancelling')
-      AND coalesce(counted_at, '-infinity') <= imgq_now() - make_interval(secs => :interval)
+    FROM job WHERE id = :id AND {_DUE}
     FOR UPDATE SKIP LOCKED)
 UPDATE job j SET ok = sums.ok, failed = sums.failed, skipped = sums.skipped, cached = sums.cached,
     counted_at = imgq_now(),
@@ -28,7 +29,11 @@ UPDATE job j SET ok = sums.ok, failed = sums.failed, skipped = sums.skipped, cac
         coalesce(due.speed * (1 - :smoothing), 0)
         + (sums.ok + sums.failed + sums.skipped - due.done) / due.seconds
         * CASE WHEN due.speed IS NULL THEN 1 ELSE :smoothing END AS numeric), 3) END
-FROM sums, due WHERE j.id = due.id
+FROM due, LATERAL (
+    SELECT coalesce(sum(ok), 0) AS ok, coalesce(sum(failed), 0) AS failed,
+        coalesce(sum(skipped), 0) AS skipped, coalesce(sum(cached), 0) AS cached
+    FROM chunk c WHERE c.job_id = due.id AND c.state = 'done') sums
+WHERE j.id = due.id
 RETURNING j.failed, j.options, CASE WHEN j.listed_at IS NOT NULL THEN j.listed_images END AS total
 """
 
@@ -38,11 +43,13 @@ def store_counters(engine: Engine, job_id: int, *, interval_seconds: float = 1) 
 
     Ends the job if more images failed than its caller allows.
     """
-    with engine.begin() as connection:
-        row = connection.execute(
-            text(_SNAPSHOT),
-            {"id": job_id, "interval": interval_seconds, "smoothing": SMOOTHING},
-        ).first()
+    keys = {"id": job_id, "interval": interval_seconds, "smoothing": SMOOTHING}
+    with single_statements(engine) as connection:
+        # Asked after every chunk: most often this is all.
+        if connection.execute(text(f"SELECT 1 FROM job WHERE id = :id AND {_DUE}"), keys).first():
+            row = connection.execute(text(_SNAPSHOT), keys).first()
+        else:
+            row = None
     if row is None:
         return False
     budget = ClassifyOptions.from_json(row.options).max_failures

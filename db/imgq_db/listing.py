@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
+from imgq_db.engine import single_statements
 from imgq_db.errors import LeaseLost
 from imgq_db.fairness import JOB_ORDER
 from imgq_db.manifests import pack_names
@@ -57,7 +58,7 @@ def claim_listing(
     engine: Engine, *, roots: Sequence[str], lease_seconds: float
 ) -> ListingLease | None:
     """Claim the most urgent job whose folder is not listed yet, None if there is none."""
-    with engine.begin() as connection:
+    with single_statements(engine) as connection:
         row = connection.execute(
             text(_CLAIM), {"roots": list(roots), "lease_seconds": lease_seconds}
         ).first()

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
+from imgq_db.engine import LAZILY, single_statements
+
 #: A worker that was not seen for so long is gone.
 GONE_SECONDS = 60
 
@@ -51,10 +53,10 @@ def set_activity(
     device: str | None = None,
 ) -> None:
     """Say what a worker does now; job None: nothing. A speed or device of None stays."""
-    with engine.begin() as connection:
+    with single_statements(engine) as connection:
         connection.execute(
             text(
-                "UPDATE worker SET job_uid = :job, seen_at = imgq_now(),"
+                f"{LAZILY} UPDATE worker SET job_uid = :job, seen_at = imgq_now(),"
                 " images_per_second = coalesce(CAST(:speed AS real), images_per_second),"
                 " device = coalesce(CAST(:device AS text), device),"
                 " state = CASE WHEN state = 'draining' THEN state"
@@ -74,7 +76,7 @@ def start_draining(engine: Engine, uid: UUID) -> None:
 
 def is_draining(engine: Engine, uid: UUID) -> bool:
     """Tell whether a worker was asked to stop."""
-    with engine.connect() as connection:
+    with single_statements(engine) as connection:
         state = connection.execute(
             text("SELECT state FROM worker WHERE uid = :uid"), {"uid": uid}
         ).scalar()

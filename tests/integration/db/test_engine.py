@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from imgq_db.engine import TIMEOUTS, is_outage, make_engine
+from imgq_db.engine import TIMEOUTS, is_outage, make_engine, single_statements
 from imgq_db.settings import Settings
 
 
@@ -61,3 +61,37 @@ def test_a_server_that_is_not_there_and_a_lost_connection_are_outages() -> None:
     lost = DBAPIError("", None, psycopg2.DatabaseError("gone"), connection_invalidated=True)
     assert is_outage(raised.value) and is_outage(lost)
     assert not is_outage(RuntimeError()) and not is_outage(OSError())
+
+
+def test_a_connection_that_died_while_nobody_used_it_is_replaced(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgq_db.engine.IDLE_SECONDS", 0)
+    query, kill = text("SELECT pg_backend_pid()"), text("SELECT pg_terminate_backend(:pid, 5000)")
+    other = make_engine(settings)
+    with engine.connect() as connection:
+        old = connection.execute(query).scalar_one()
+    with other.connect() as connection:
+        assert connection.execute(kill, {"pid": old}).scalar_one()
+    other.dispose()
+    with engine.connect() as connection:
+        assert connection.execute(query).scalar_one() != old
+
+
+def test_single_statements_are_kept_at_once_and_the_next_transaction_is_one(engine: Engine) -> None:
+    with single_statements(engine) as connection:
+        connection.execute(text("UPDATE model_version SET metrics = '{\"kept\": 1}'"))
+    with pytest.raises(ZeroDivisionError), engine.begin() as connection:
+        connection.execute(text("UPDATE model_version SET metrics = '{}'"))
+        raise ZeroDivisionError
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT metrics FROM model_version")).scalar_one()
+    assert found == {"kept": 1}
+
+
+def test_a_connection_that_breaks_in_a_single_statement_is_an_outage(engine: Engine) -> None:
+    with pytest.raises(DBAPIError) as raised, single_statements(engine) as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert is_outage(raised.value)
+    with single_statements(engine) as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1

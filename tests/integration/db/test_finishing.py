@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, text
@@ -73,6 +75,18 @@ def test_a_chunk_is_finished_by_one_of_many_at_once(
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(finish, range(8))) == [False] * 7 + [True]
     assert count("prediction") == 3
+
+
+def test_a_token_does_not_help_who_is_not_the_owner(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows, count: Count
+) -> None:
+    """A server that crashed may forget a claim, and give its token out once more."""
+    listed(3)
+    lease = claim()
+    forgotten = replace(lease, owner=uuid4())
+    with pytest.raises(LeaseLost):
+        finish_chunk(engine, forgotten, rows(forgotten))
+    assert (count("prediction"), holds_lease(engine, lease)) == (0, True)
 
 
 @pytest.mark.parametrize("missing", [1, -1])
