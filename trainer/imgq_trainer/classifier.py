@@ -1,7 +1,6 @@
 """A model in memory that turns squares of pixels into probabilities, the same ones every time."""
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,8 +9,10 @@ import numpy.typing as npt
 import torch
 
 from imgq_trainer.artifacts import Artifact, Preprocessing
+from imgq_trainer.crew import usable_cores
 from imgq_trainer.engines import (
     EXACT,
+    INT8,
     Engine,
     EngineName,
     Logits,
@@ -23,7 +24,11 @@ from imgq_trainer.errors import DeviceUnavailable, EngineUnavailable, ScoresNotF
 from imgq_trainer.networks import pixel_network
 from imgq_trainer.openvino_engine import openvino_engine
 from imgq_trainer.plain_jpeg import decoder_name
+from imgq_trainer.ranges import Ranges
 from imgq_trainer.torch_engine import torch_engine
+
+#: of the ranges' digest, in an engine's name
+SHOWN_DIGITS = 12
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -81,22 +86,25 @@ def load_classifier(
     precision: str = EXACT,
     threads: int | None = None,
     engine: str = "auto",
+    ranges: Ranges | None = None,
 ) -> Classifier:
     """Build the artifact's network on a device, ready to classify.
 
     device: "cpu", "cuda" or "cuda:N". threads: how many cores to use, None for all that the
-    process may use. engine: "auto", "openvino" or "torch". From here on torch computes each
-    operation of this process on one thread: results do not vary with the number of cores.
+    process may use. engine: "auto", "openvino" or "torch". ranges: what int8 needs, and nothing
+    else. From here on torch computes each operation of this process on one thread: results do not
+    vary with the number of cores.
     Raises ArtifactInvalid, ArchitectureUnknown, DeviceUnavailable, EngineUnavailable,
-    PrecisionUnsupported.
+    PrecisionUnsupported, QuantisationRefused, RangesInvalid.
     """
     place = _device(device)
-    check_precision(precision, device)
+    check_precision(precision, device, choose_engine(engine, str(place)))
     if threads is not None and threads < 1:
         raise ValueError("threads must be at least 1")
     torch.set_num_threads(1)  # pictures are handled side by side, each on one thread
     cores = threads or usable_cores()
-    ready = _make_ready(artifact, place, engine, precision, cores)
+    ready = _make_ready(artifact, place, engine, precision, cores, ranges)
+    arithmetic = f"{precision}-{ranges.digest[:SHOWN_DIGITS]}" if ranges else precision
     model = artifact.model
     return Classifier(
         labels=model.labels,
@@ -104,7 +112,7 @@ def load_classifier(
         temperature=model.temperature,
         precision=precision,
         device=str(place),
-        engine=f"{ready.name}/{precision}/{decoder_name()}",
+        engine=f"{ready.name}/{arithmetic}/{decoder_name()}",
         threads=cores,
         tile=ready.tile,
         logits=ready.logits,
@@ -112,22 +120,22 @@ def load_classifier(
 
 
 def _make_ready(
-    artifact: Artifact, place: torch.device, asked: str, precision: str, threads: int
+    artifact: Artifact,
+    place: torch.device,
+    asked: str,
+    precision: str,
+    threads: int,
+    ranges: Ranges | None,
 ) -> Engine:
     network, crop = pixel_network(artifact), artifact.model.preprocessing.crop
     if choose_engine(asked, str(place)) is EngineName.OPENVINO:
         try:
-            return openvino_engine(network, crop, precision, threads)
+            return openvino_engine(network, crop, precision, threads, ranges)
         except EngineUnavailable as error:
-            if asked != "auto":
+            if asked != "auto" or precision == INT8:
                 raise
             _log.warning("torch computes this model. %s", error)
     return torch_engine(network, crop, place, precision)
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _softmax(logits: Logits) -> Probabilities:

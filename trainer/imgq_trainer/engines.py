@@ -14,10 +14,11 @@ from imgq_trainer.errors import EngineUnavailable, PrecisionUnsupported
 Tile = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
 
-EXACT, BF16 = "exact", "bf16"
+EXACT, BF16, INT8 = "exact", "bf16", "int8"
 CPU_INFO = Path("/proc/cpuinfo")
 FIRST_BF16_GPU = (8, 0)
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 class EngineName(StrEnum):
@@ -56,25 +57,30 @@ def choose_engine(asked: str, device: str) -> EngineName:
     return EngineName(asked)
 
 
-def precisions(device: str) -> tuple[str, ...]:
-    """Return what the device computes at full speed, the fastest first; any engine can do it."""
-    fast = _cpu_has_bf16() if device.partition(":")[0] == "cpu" else _gpu_has_bf16(device)
-    return (BF16, EXACT) if fast else (EXACT,)
+def precisions(device: str, engine: EngineName = EngineName.TORCH) -> tuple[str, ...]:
+    """Return what an engine computes at full speed on the device: first what "auto" means there.
+
+    That is the fastest one that keeps the labels. int8 is faster, but has to be asked for.
+    """
+    on_cpu = device.partition(":")[0] == "cpu"
+    fast = _cpu_has(BF16_FLAGS) if on_cpu else _gpu_has_bf16(device)
+    small = on_cpu and engine is EngineName.OPENVINO and _cpu_has(INT8_FLAGS)
+    return (*((BF16,) if fast else ()), EXACT, *((INT8,) if small else ()))
 
 
-def check_precision(precision: str, device: str) -> None:
+def check_precision(precision: str, device: str, engine: EngineName) -> None:
     """Raise PrecisionUnsupported unless the device offers it."""
-    if precision not in (offered := precisions(device)):
+    if precision not in (offered := precisions(device, engine)):
         raise PrecisionUnsupported(precision, offered)
 
 
-def _cpu_has_bf16() -> bool:
+def _cpu_has(any_of: frozenset[str]) -> bool:
     try:
         text = CPU_INFO.read_text()
     except OSError:  # not Linux
         return False
     flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
-    return not BF16_FLAGS.isdisjoint(flags.split())
+    return not any_of.isdisjoint(flags.split())
 
 
 def _gpu_has_bf16(device: str) -> bool:

@@ -9,6 +9,8 @@ TrainerError
 ├── DeviceBroken
 ├── EngineUnavailable
 ├── PrecisionUnsupported
+├── QuantisationRefused
+├── RangesInvalid
 ├── RootUnavailable
 ├── ScoresNotFinite
 └── Stopped
@@ -75,6 +77,15 @@ class PrecisionUnsupported(TrainerError):
     def __init__(self, precision: str, offered: Sequence[str]) -> None:
         here = " and ".join(repr(one) for one in offered)
         super().__init__(f"The precision {precision!r} is not available here, only {here}.")
+
+
+class QuantisationRefused(TrainerError):
+    """int8 is nothing for this network, or for these pictures. The message is whole sentences."""
+
+
+class RangesInvalid(TrainerError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The stored ranges for int8 do not fit the model: {reason}.")
 
 
 class RootUnavailable(TrainerError):
