@@ -17,7 +17,7 @@ PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
 CLOCK = "CREATE OR REPLACE FUNCTION imgq_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS "
 DATA_TABLES = (
     "job, chunk, prediction, api_key, idempotency, worker, model_alias,"
-    " recipe, known_prediction, known_file"
+    " recipe, known_prediction, known_file, quantisation"
 )
 
 _numbers = itertools.count(1)

@@ -1,5 +1,6 @@
 """How the shared state's values become the bodies that clients read."""
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Response
@@ -7,6 +8,7 @@ from pydantic import BaseModel
 
 from imgq_api.problems import problem_type
 from imgq_api.replies import (
+    AgreementBody,
     CheckBody,
     DryRunResult,
     ImageError,
@@ -30,6 +32,7 @@ from imgq_db.estimates import Estimate
 from imgq_db.jobs import Job, JobError, Progress
 from imgq_db.keys import ApiKey
 from imgq_db.models import ModelVersion
+from imgq_db.quantisations import Agreement
 from imgq_db.results import Result
 from imgq_db.summaries import Summary
 from imgq_db.verifying import Check
@@ -63,11 +66,22 @@ def job_body(job: Job, *, ahead: int | None, notice: str | None = None) -> JobBo
         queue_position=ahead,
         error=_job_problem(job.error) if job.error else None,
         result=_result(job.estimate) if job.estimate else None,
+        agreement=AgreementBody(**asdict(job.agreement)) if job.agreement else None,
         retry_of=str(job.retry_of) if job.retry_of else None,
-        notice=notice,
+        notice=notice or (_disagrees(job.agreement) if job.agreement else None),
         links=JobLinks(
             self=url, results=f"{url}/results", events=None, cancel=f"{url}/cancel", html=None
         ),
+    )
+
+
+def _disagrees(agreement: Agreement) -> str | None:
+    if agreement.good:
+        return None
+    lost = agreement.sure - agreement.same_sure
+    return (
+        f"int8 changes {lost} of {agreement.sure} labels that exact arithmetic is sure of,"
+        " of those compared. --precision auto keeps them."
     )
 
 

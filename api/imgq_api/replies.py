@@ -61,12 +61,24 @@ class DryRunResult(BaseModel):
 
     seen: int = Field(description="Files in the folder: the sum of the next four")
     cached: int = Field(description="Pictures that would cost nothing: known already, or copies")
-    to_do: int = Field(description="Pictures that would be computed")
+    to_do: int = Field(
+        description="Pictures that would be computed, at most: copies far apart count each"
+    )
     failed: int = Field(description="Files that cannot be read")
     skipped: int = Field(description="Files that are no pictures")
     images_per_second: float | None = Field(description="Of one worker; null: nothing to measure")
     workers: int | None = Field(description="That could take part when the speed was measured")
     eta_seconds: float | None = Field(description="What to_do would take them")
+
+
+class AgreementBody(BaseModel):
+    """An int8 job's labels beside those of exact arithmetic, on some of its own pictures."""
+
+    pictures: int = Field(description="Classified in both ways, 256 at most")
+    same: int = Field(description="Of them, pictures with the same label")
+    sure: int = Field(description="Pictures whose exact confidence is above 0.5")
+    same_sure: int = Field(description="Of these, pictures with the same label")
+    score_difference: float | None = Field(description="Mean, of the exact label's confidence")
 
 
 class JobProblem(BaseModel):
@@ -108,6 +120,7 @@ class JobBody(BaseModel):
     queue_position: int | None = Field(description="Jobs ahead while queued; null in lists")
     error: JobProblem | None
     result: DryRunResult | None = Field(description="Of a dry run, once every file was looked at")
+    agreement: AgreementBody | None = Field(description="Of an int8 job, after its first pictures")
     retry_of: str | None
     notice: str | None = Field(description="What the caller should know about this reply")
     links: JobLinks

@@ -16,6 +16,7 @@ from imgq_db.estimates import Estimate
 from imgq_db.models import resolve_model
 from imgq_db.options import ClassifyOptions, check_precision
 from imgq_db.pages import Page, read_cursor, write_cursor
+from imgq_db.quantisations import Agreement, agreement_from_row
 from imgq_db.settings import Settings
 from imgq_db.sources import check_source
 
@@ -134,6 +135,8 @@ class Job:
     retry_of: UUID | None
     #: of a dry run, once every file was looked at
     estimate: Estimate | None = None
+    #: of an int8 job, once its first chunk is classified
+    agreement: Agreement | None = None
 
 
 SELECT_JOB = """
@@ -284,6 +287,7 @@ def job_from_row(row: Any) -> Job:
         error=JobError(**row.error) if row.error else None,
         retry_of=row.retry_of,
         estimate=None if row.to_do is None else _estimate(row),
+        agreement=agreement_from_row(row.agreement),
     )
 
 

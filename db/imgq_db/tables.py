@@ -69,6 +69,19 @@ class ModelVersionRow(Table):
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
 
 
+class QuantisationRow(Table):
+    """What int8 needs of a version: measured once, and then the same for every worker."""
+
+    __tablename__ = "quantisation"
+    model_version_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("model_version.id", ondelete="CASCADE"), primary_key=True
+    )
+    how: Mapped[str] = mapped_column(primary_key=True)  # what the ranges are good for
+    ranges: Mapped[bytes]
+    pictures: Mapped[int]
+    made_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
+
+
 class ModelAliasRow(Table):
     __tablename__ = "model_alias"
     model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("model.id"), primary_key=True)
@@ -143,6 +156,7 @@ class JobRow(Table):
     sampled_per_second: Mapped[float | None] = mapped_column(REAL)
     sampled_workers: Mapped[int | None]
     to_do: Mapped[int | None] = mapped_column(BigInteger)
+    agreement: Mapped[dict[str, Any] | None]  # of an int8 job, with exact arithmetic
 
     __table_args__ = (
         CheckConstraint(

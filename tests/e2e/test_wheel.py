@@ -83,4 +83,4 @@ def test_a_worker_without_torch_says_what_to_install(light: Path) -> None:
 
 def test_the_migrations_are_in_the_wheel(light: Path) -> None:
     done = run(light, "-c", "from imgq_db.migrate import head_revision; print(head_revision())")
-    assert done.stdout.strip() == "0003", done.stderr
+    assert done.stdout.strip() == "0004", done.stderr

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from imgq_db.errors import ImgqError
 from imgq_db.jobs import JobError
+from imgq_trainer.errors import QuantisationRefused
 
 
 def source_unreadable(folder: Path, source: str, error: OSError) -> JobError:
@@ -43,7 +44,14 @@ def retried_job_gone() -> JobError:
 
 
 def model_unloadable(model: str, why: Exception) -> JobError:
-    """The model's files are missing, damaged or not for this version."""
+    """The model's files are missing, damaged or not for this version, or int8 is not for it."""
+    if isinstance(why, QuantisationRefused):
+        return JobError(
+            "int8-refused",
+            "int8 is not offered for this job",
+            f"{model}: {why}",
+            "Submit the folder again with --precision auto.",
+        )
     return JobError(
         "model-unloadable",
         "The model cannot be loaded",

@@ -13,6 +13,7 @@ from imgq_db.sources import source_folder, source_place
 from imgq_db.workers import set_activity
 from imgq_trainer.outcomes import Code, Prediction, Rejection, skipped
 from imgq_workers.outcome_rows import ledger_row
+from imgq_workers.quantised import classifier_for
 from imgq_workers.sampling import measure_speed
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def estimate_chunk(
     later jobs then know them.
     Raises Stopped, ModelUnloadable, SourceNotAllowed, RootUnavailable.
     """
-    classifier = context.models.get(lease.model_version_id, lease.precision)
+    classifier = classifier_for(context, lease, keeper)
     set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=classifier.device)
     recipe = recipe_id(context.engine, lease.model_version_id, classifier.engine)
     began_ns = time.time_ns()

@@ -11,11 +11,18 @@ from sqlalchemy import Engine
 from imgq_db.artifacts import artifact_folder, is_intact, read_artifact, store_artifact
 from imgq_db.errors import ArtifactInvalid, ImgqError
 from imgq_db.models import ModelVersion, complete_builtin, get_version
+from imgq_db.quantisations import find_ranges, keep_ranges
 from imgq_db.settings import Settings
 from imgq_workers.devices import Devices, GpuLost, GpusTaken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from imgq_trainer.artifacts import Artifact
     from imgq_trainer.classifier import Classifier
+    from imgq_trainer.ranges import Ranges
+
+    Measure = Callable[[Artifact], Ranges]
 
 _log = structlog.get_logger(__name__)
 
@@ -59,16 +66,19 @@ class LoadedModels:
         from imgq_trainer.errors import TrainerError
 
         try:
-            choose_engine(self._settings.engine, device)
-            return precisions(device)
+            return precisions(device, choose_engine(self._settings.engine, device))
         except TrainerError as error:
             _log.error("nothing_can_be_computed", why=str(error))
             return ()
 
-    def get(self, version_id: int, precision: str) -> "Classifier":
+    def get(
+        self, version_id: int, precision: str, *, measure: "Measure | None" = None
+    ) -> "Classifier":
         """Return a classifier, loading it if the last call was for another.
 
-        Raises ModelUnloadable; GpuLost, GpusTaken, DBAPIError if another worker may do it.
+        measure: finds the ranges that int8 needs, where no worker has found this model's yet.
+        Raises what it raises; ModelUnloadable; GpuLost, GpusTaken, DBAPIError if another worker may
+        do it.
         """
         device = self._devices.current()
         if precision not in self._offered.get(device, (precision,)):
@@ -77,29 +87,54 @@ class LoadedModels:
         with self._turn:
             if self._loaded is None or self._loaded[0] != key:
                 self._loaded = None
-                self._loaded = (key, self._load(get_version(self._engine, version_id), *key[1:]))
+                version = get_version(self._engine, version_id)
+                self._loaded = (key, self._load(version, precision, device, measure))
             return self._loaded[1]
 
-    def _load(self, version: ModelVersion, precision: str, device: str) -> "Classifier":
+    def load(self, version_id: int, precision: str) -> "Classifier":
+        """Load a second classifier and do not keep it. Raises as get does."""
+        version = get_version(self._engine, version_id)
+        return self._load(version, precision, self._devices.current(), None)
+
+    def _load(
+        self, version: ModelVersion, precision: str, device: str, measure: "Measure | None"
+    ) -> "Classifier":
         from imgq_trainer.artifacts import load_artifact
         from imgq_trainer.classifier import load_classifier
-        from imgq_trainer.errors import TrainerError
+        from imgq_trainer.errors import RootUnavailable, Stopped, TrainerError
 
         try:
-            folder = ensure_artifact(self._engine, self._settings, version)
+            artifact = load_artifact(ensure_artifact(self._engine, self._settings, version))
             classifier = load_classifier(
-                load_artifact(folder),
+                artifact,
                 device=device,
                 precision=precision,
                 threads=self._settings.torch_threads,
                 engine=self._settings.engine,
+                ranges=measure and self._ranges(version, artifact, measure),
             )
+        except (Stopped, RootUnavailable):  # of measuring: nothing is wrong with the model
+            raise
         except (TrainerError, ImgqError, OSError) as error:
             raise ModelUnloadable(version.ref, error) from error
         _log.info(
             "model_loaded", model=version.ref, device=classifier.device, engine=classifier.engine
         )
         return classifier
+
+    def _ranges(self, version: ModelVersion, artifact: "Artifact", measure: "Measure") -> "Ranges":
+        from imgq_trainer.measuring import quantiser
+        from imgq_trainer.ranges import Ranges
+
+        how = quantiser()
+        stored = find_ranges(self._engine, version.id, how)
+        if stored is None:
+            new = measure(artifact)
+            stored = keep_ranges(
+                self._engine, version.id, how, new.to_bytes(), pictures=new.pictures
+            )
+            _log.info("ranges_measured", model=version.ref, pictures=new.pictures)
+        return Ranges.from_bytes(stored)
 
 
 def ensure_artifact(engine: Engine, settings: Settings, version: ModelVersion) -> Path:

@@ -7,6 +7,7 @@ from imgq_db.ledger import LedgerRow
 from imgq_db.sources import source_folder
 from imgq_db.workers import set_activity
 from imgq_workers.outcome_rows import ledger_row
+from imgq_workers.quantised import classifier_for
 
 if TYPE_CHECKING:
     from imgq_workers.context import WorkerContext
@@ -22,7 +23,7 @@ def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper")
     from imgq_trainer.pipeline import ReadLimits, classify_files
 
     settings = context.settings
-    classifier = context.models.get(lease.model_version_id, lease.precision)
+    classifier = classifier_for(context, lease, keeper)
     set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=classifier.device)
     recollection = _recollect(context, lease, classifier.engine)
     outcomes = list(

@@ -72,6 +72,7 @@ def test_job_is_accepted_and_shown_whole(api: Api, ring: Any, new_job: Body) -> 
         "queue_position": 0,
         "error": None,
         "result": None,
+        "agreement": None,
         "retry_of": None,
         "notice": None,
         "links": {
@@ -101,7 +102,6 @@ def test_job_is_accepted_while_the_queue_is_down(api: Api, ring: Any, new_job: B
         ({"model": "nobody"}, (404, "model-not-found")),
         ({"source": {"uri": "https://example.org/a"}}, (422, "source-invalid")),
         ({"source": {"uri": "root:none/a"}}, (422, "source-not-allowed")),
-        ({"options": {"precision": "int8"}}, (422, "option-invalid")),
         ({"kind": "evaluate"}, (422, "request-invalid")),
     ],
 )

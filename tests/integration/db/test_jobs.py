@@ -73,7 +73,7 @@ def test_ids_sort_by_time(make_job: Jobs) -> None:
         ({"source": "root:scans/a"}, SourceNotAllowed),
         ({"model": "birds"}, ModelNotFound),
         ({"model": "imagenet:2"}, ModelNotFound),
-        ({"options": ClassifyOptions(precision="int8")}, OptionInvalid),
+        ({"options": ClassifyOptions(precision="int4")}, OptionInvalid),
     ],
 )
 def test_a_refused_job_leaves_no_row(

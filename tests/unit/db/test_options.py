@@ -85,7 +85,8 @@ def test_stored_options_of_another_release_are_understood() -> None:
     assert ClassifyOptions.from_json(stored) == dataclasses.replace(ClassifyOptions(), top_k=3)
 
 
-def test_auto_and_exact_are_the_only_precisions_there_are() -> None:
-    assert [check_precision(asked) for asked in ("auto", "exact")] == ["auto", "exact"]
-    with pytest.raises(OptionInvalid, match="int8"):
-        check_precision("int8")
+def test_exact_auto_and_int8_are_the_only_precisions_there_are() -> None:
+    asked = ["exact", "auto", "int8"]
+    assert [check_precision(each) for each in asked] == asked
+    with pytest.raises(OptionInvalid, match="int4"):
+        check_precision("int4")
