@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from imgq_cli.agreements import agreement_sentence
 from imgq_cli.estimates import outlook, tally
 from imgq_cli.formats import (
     age,
@@ -76,6 +77,8 @@ def _fields(job: Job) -> Iterator[Field]:
         yield "dry run", _dry_run(job)
     yield "source", Text(printable(source_text(job)))
     yield "model", Text(" ".join(filter(None, (job["model"], _precision(job)))))
+    if agreement := job.get("agreement"):
+        yield "int8", Text(agreement_sentence(agreement))
     if job["tags"]:
         yield "tags", Text(", ".join(printable(f"{k}={v}") for k, v in job["tags"].items()))
     yield "created", Text(f"{local_time(job['created_at'])}  {age(job['created_at'])}")

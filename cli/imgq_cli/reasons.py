@@ -79,6 +79,12 @@ def _runs(job: Job, around: Surroundings) -> Iterator[Reason]:
             "it was when one is back.",
             "imgq worker, or imgq up on this machine",
         )
+    elif job.get("precision") == "int8":
+        yield Reason(
+            "No worker is at it this moment; the next free one goes on, if it computes int8: "
+            "on a CPU with VNNI, by OpenVINO.",
+            "submit it again with --precision auto if there is none",
+        )
     else:
         yield Reason("No worker is at it this moment; the next free one goes on.")
     if counts["images_per_second"] and counts["eta_seconds"] is not None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgq_cli.agreements import agreement_sentence
 from imgq_cli.codes import MEANING
 from imgq_cli.dry_runs import Typed, show_dry_run, show_dry_run_steps
 from imgq_cli.errors import CliError
@@ -65,11 +66,19 @@ def show_report(
         return
     console.print(_headline(job))
     show_job_error(job)
+    _show_agreement(job)
     console.print()
     _show_outputs(outputs)
     if job["state"] in TERMINAL:
         _count(job, summarize)
     show_next_steps(job, outputs)
+
+
+def _show_agreement(job: Job) -> None:
+    if agreement := job.get("agreement"):
+        err().print(agreement_sentence(agreement))
+        if job.get("notice"):
+            warn(str(job.get("notice")))
 
 
 def _show_outputs(outputs: Sequence[Path]) -> None:

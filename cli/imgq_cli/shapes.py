@@ -36,6 +36,16 @@ class DryRunResult(TypedDict):
     eta_seconds: float | None
 
 
+class Agreement(TypedDict):
+    """An int8 job's labels beside those of exact arithmetic, on some of its own pictures."""
+
+    pictures: int
+    same: int
+    sure: int
+    same_sure: int
+    score_difference: float | None
+
+
 class Job(TypedDict):
     """One job; times are RFC 3339 in UTC."""
 
@@ -59,6 +69,8 @@ class Job(TypedDict):
     retry_of: NotRequired[str | None]
     #: of a dry run, once every file was looked at
     result: NotRequired[DryRunResult | None]
+    #: of an int8 job, after its first pictures
+    agreement: NotRequired[Agreement | None]
     #: A word of the server about an accepted job, such as that the queue is down.
     notice: NotRequired[str | None]
 

@@ -64,7 +64,9 @@ class Waiting:
 @click.option("--min-confidence", type=click.FloatRange(0, 1), metavar="X", panel="How to label",
               help="Below it a picture's label is left empty; its top labels stay.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["exact", "auto", "int8"]), default="auto",
-              show_default=True, help="Arithmetic of the model.", panel="How to label")  # fmt: skip
+              show_default=True, panel="How to label",
+              help="Arithmetic of the model: fp32, the fastest that keeps the labels, or 8 bits, "
+              "which some of your pictures are then compared in.")  # fmt: skip
 @click.option("--no-cache", is_flag=True, panel="How to label",
               help="Compute every picture, also those that are known from earlier jobs; "
               "what comes out is remembered all the same.")  # fmt: skip
@@ -96,7 +98,8 @@ def command(invocation: Invocation, /, path: str, **options: Any) -> int:
 
     Pictures that were labelled before with the same model, engine and precision are known by their
     content: they cost nothing. --dry-run tells how many those are. It opens every file, reads
-    those that are new or changed, and labels a few to measure the speed.
+    those that are new or changed, and labels a few to measure the speed; those few are known
+    from then on. Copies of a new picture count once where they lie near each other, else each.
 
     Exit codes: 0 all labelled, 3 some pictures failed, 7 the job failed, 8 still running at
     --timeout, 9 cancelled, 130 Ctrl-C (which detaches and never cancels).
