@@ -1,0 +1,85 @@
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+from sqlalchemy import Engine
+
+from imgq_db.chunks import ChunkLease, claim_chunk
+from imgq_db.jobs import Job, get_job
+from imgq_db.models import resolve_model
+from imgq_db.options import ClassifyOptions
+from imgq_db.quantisations import (
+    Agreement,
+    find_ranges,
+    has_agreement,
+    keep_ranges,
+    sample_names,
+    store_agreement,
+)
+from imgq_db.sources import FILE_ROOT
+
+HOW = "openvino-1/cuts-1"
+Listed = Callable[..., Job]
+
+
+def test_of_many_workers_that_measured_the_first_ones_ranges_hold_for_all(engine: Engine) -> None:
+    version = resolve_model(engine, "imagenet").id
+    assert find_ranges(engine, version, HOW) is None
+    with ThreadPoolExecutor(8) as pool:
+        mine = [b"\0ranges %d" % number for number in range(8)]
+        held = list(pool.map(lambda r: keep_ranges(engine, version, HOW, r, pictures=20), mine))
+    assert len(set(held)) == 1 and held[0] in mine
+    assert find_ranges(engine, version, HOW) == held[0]
+    assert find_ranges(engine, version, "another way") is None
+
+
+def test_a_sample_is_spread_over_all_that_is_listed(engine: Engine, listed: Listed) -> None:
+    job = listed(*[10] * 64)
+
+    found = [int(name[:6]) for name in sample_names(engine, job.id, count=80)]
+    assert (len(found), found) == (80, sorted(set(found)))
+    assert {number // 40 for number in found} == set(range(16))
+
+
+def test_a_sample_of_a_small_folder_is_all_of_it(engine: Engine, listed: Listed) -> None:
+    job = listed(3, 2)
+    assert sample_names(engine, job.id, count=80) == tuple(b"%06d.jpg" % n for n in range(5))
+
+
+def test_a_jobs_first_agreement_stays(engine: Engine, listed: Listed) -> None:
+    job = listed(2)
+    assert (get_job(engine, job.uid).agreement, has_agreement(engine, job.id)) == (None, False)
+    for same in (9, 8):
+        store_agreement(engine, job.id, Agreement(10, same, 4, 4, 0.125))
+    assert get_job(engine, job.uid).agreement == Agreement(10, 9, 4, 4, 0.125)
+    assert has_agreement(engine, job.id)
+
+
+def test_less_than_99_of_100_sure_labels_are_no_good_agreement() -> None:
+    found = [Agreement(256, 200, 200, same, None).good for same in (198, 197)]
+    assert found == [True, False]
+    assert Agreement(0, 0, 0, 0, None).good
+
+
+def test_an_int8_job_waits_for_a_worker_that_offers_it(engine: Engine, listed: Listed) -> None:
+    def claim(*precisions: str) -> ChunkLease | None:
+        return claim_chunk(
+            engine, owner=uuid4(), roots=[FILE_ROOT], lease_seconds=30, precisions=precisions
+        )
+
+    listed(1, options=ClassifyOptions(precision="int8"))
+    assert claim("bf16", "exact") is None
+    lease = claim("bf16", "exact", "int8")
+    assert lease is not None and lease.precision == "int8"
+
+
+def test_auto_never_settles_on_int8(engine: Engine, listed: Listed) -> None:
+    listed(1)
+    lease = claim_chunk(
+        engine,
+        owner=uuid4(),
+        roots=[FILE_ROOT],
+        lease_seconds=30,
+        precisions=("bf16", "exact", "int8"),
+    )
+    assert lease is not None and lease.precision == "bf16"
