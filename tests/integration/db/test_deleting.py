@@ -8,6 +8,8 @@ from sqlalchemy import Engine
 
 from imgq_db import deleting
 from imgq_db.cancelling import cancel_job
+from imgq_db.chunks import ChunkLease, finish_chunk
+from imgq_db.closing import close_job
 from imgq_db.deleting import delete_job, purge_deleted
 from imgq_db.errors import JobNotFound, JobStillRunning
 from imgq_db.jobs import Job, get_job, list_jobs
@@ -45,19 +47,66 @@ def test_an_unknown_job_cannot_be_deleted(engine: Engine) -> None:
         delete_job(engine, uuid4())
 
 
-def test_rows_of_deleted_jobs_go_in_batches_and_no_others(
-    engine: Engine, done: Jobs, count: Count, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deleting, "BATCH", 2)
-    jobs = [done(*LEDGER) for _ in range(3)]
-    for job in jobs[::2]:
-        delete_job(engine, job.uid)
+@pytest.fixture
+def ended(
+    engine: Engine,
+    listed: Jobs,
+    claim: Callable[[], ChunkLease],
+    rows: Callable[[ChunkLease], list[LedgerRow]],
+) -> Jobs:
+    """A job of chunks of these sizes, all done."""
+
+    def make(*sizes: int) -> Job:
+        job = listed(*sizes)
+        for _ in sizes:
+            lease = claim()
+            finish_chunk(engine, lease, rows(lease))
+        close_job(engine, job.id)
+        return get_job(engine, job.uid)
+
+    return make
+
+
+def purged(engine: Engine) -> list[int]:
     removed = []
     while batch := purge_deleted(engine):
         removed.append(batch)
-    assert removed == [2, 2, 1, 1] * 2
-    assert (count("prediction"), count("chunk"), count("job")) == (5, 1, 1)
+    return removed
+
+
+def test_rows_of_deleted_jobs_go_in_batches_and_no_others(
+    engine: Engine, ended: Jobs, count: Count, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deleting, "BATCH", 4)
+    jobs = [ended(1, 2, 3, 2) for _ in range(3)]
+    for job in jobs[::2]:
+        delete_job(engine, job.uid)
+    # Rows and chunks: 1 + 2 + 3 of 3, 2 of 1; the job.
+    assert purged(engine) == [9, 3, 1] * 2
+    assert (count("prediction"), count("chunk"), count("job")) == (8, 4, 1)
     assert get_job(engine, jobs[1].uid) == jobs[1]
+
+
+def test_of_many_small_chunks_a_batch_takes_no_more_than_so_many(
+    engine: Engine, ended: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deleting, "BATCH_CHUNKS", 2)
+    delete_job(engine, ended(1, 1, 1).uid)
+    assert purged(engine) == [4, 2, 1]
+
+
+def test_rows_that_lost_their_chunk_go_too(
+    engine: Engine,
+    ended: Jobs,
+    count: Count,
+    execute: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(deleting, "BATCH", 2)
+    delete_job(engine, ended(5).uid)
+    execute("DELETE FROM chunk")
+    assert purged(engine) == [2, 2, 1, 1]
+    assert (count("prediction"), count("job")) == (0, 0)
 
 
 def test_a_deleted_jobs_idempotency_key_is_free_again(engine: Engine, make_job: Jobs) -> None:
