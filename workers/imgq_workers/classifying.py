@@ -21,7 +21,7 @@ from imgq_db.errors import LeaseLost, SourceNotAllowed
 from imgq_db.jobs import JobError
 from imgq_db.sources import source_folder
 from imgq_db.workers import set_activity
-from imgq_trainer.errors import RootUnavailable, Stopped
+from imgq_trainer.errors import DeviceBroken, RootUnavailable, Stopped
 from imgq_workers.context import WorkerContext
 from imgq_workers.errors import (
     chunk_keeps_failing,
@@ -48,6 +48,9 @@ def classify_chunk(context: WorkerContext, lease: ChunkLease, handed_out: Event)
         try:
             with keep_lease(context, lease, handed_out) as keeper:
                 return _classify(context, lease, keeper)
+        except DeviceBroken:
+            release_chunk(context.engine, lease)
+            raise  # no picture's fault, and nothing more can be computed in this process
         except ModelUnloadable as error:
             _end(context, lease, model_unloadable(error.model, error.why))
         except SourceNotAllowed as error:

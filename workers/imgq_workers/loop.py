@@ -1,5 +1,6 @@
 """A worker's loop: list a little, classify a chunk, and again, for at most some seconds."""
 
+import sys
 import time
 
 import structlog
@@ -8,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from imgq_db.chunks import claim_chunk
 from imgq_db.queue import CLASSIFY
 from imgq_db.workers import is_draining, set_activity
+from imgq_trainer.errors import DeviceBroken
 from imgq_workers.context import WorkerContext
 from imgq_workers.lanes import Lanes
 from imgq_workers.listing import Lister
@@ -19,13 +21,17 @@ def work(context: WorkerContext) -> int:
     """Work until nothing waits or the loop's time is over; return the chunks finished.
 
     The time is bounded so that a worker that is asked to stop can always end in time. A database
-    that goes away ends the loop: leases expire, and the reconciler rings again.
+    that goes away ends the loop: leases expire, and the reconciler rings again. A device that
+    breaks ends the process: only a new one can use it again. Raises SystemExit.
     """
     try:
         return _work(context)
     except DBAPIError as error:
         _log.error("database_lost", error=str(error.orig).strip())
         return 0
+    except DeviceBroken as error:
+        _log.error("device_broken", error=str(error))
+        sys.exit(1)
 
 
 def _work(context: WorkerContext) -> int:

@@ -18,7 +18,7 @@ from imgq_db.ledger import LedgerRow, RowStatus
 from imgq_db.sources import FILE_ROOT
 from imgq_db.verifying import verify_job
 from imgq_db.workers import beat_worker, list_workers, start_draining
-from imgq_trainer.errors import Stopped
+from imgq_trainer.errors import DeviceBroken, Stopped
 from imgq_trainer.outcomes import Outcome
 from imgq_workers import classifying, predicting
 from imgq_workers.context import WorkerContext
@@ -230,3 +230,13 @@ def test_a_worker_shows_what_it_did_last(engine: Engine, context: WorkerContext,
     (worker,) = list_workers(engine)
     assert (worker.state, worker.job, worker.device) == ("idle", None, "cpu")
     assert worker.images_per_second is not None and worker.images_per_second > 0
+
+
+def test_a_device_that_breaks_ends_the_process_and_counts_against_no_chunk(
+    context: WorkerContext, job: Job, raising: Callable[..., None], fetch: Fetch
+) -> None:
+    raising(DeviceBroken("cuda:0", "an illegal memory access was encountered"))
+    with pytest.raises(SystemExit) as ended:
+        work(context)
+    assert ended.value.code == 1
+    assert fetch(CHUNK) == [("pending", None, 1, 0, 1)]
