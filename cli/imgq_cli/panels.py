@@ -70,7 +70,8 @@ def _fields(job: Job) -> Iterator[Field]:
 
     yield "state", Text(job["state"], style=f"bold {_style(job)}")
     yield "progress", _progress(job)
-    yield "images", _counts(job)
+    if not job.get("result"):
+        yield "images", _counts(job)
     if job["progress"]["images_per_second"] and job["state"] not in TERMINAL:
         yield "speed", _speed(job)
     if is_dry_run(job):

@@ -114,7 +114,8 @@ def test_no_cache_reaches_the_request(accepting: FakeServer, imgq: Imgq, tmp_pat
 def test_the_list_and_the_panel_mark_a_dry_run(accepting: FakeServer, imgq: Imgq) -> None:
     assert "dry run: /pictures" in imgq("jobs").stdout
     assert "nothing is labelled" in imgq("status", UID).stdout
-    assert SENTENCE[:60] in imgq("status", UID).stdout
+    panel = imgq("status", UID).stdout
+    assert SENTENCE[:60] in panel and " ok · " not in panel
 
 
 def test_a_command_to_copy_stays_whole_on_a_narrow_terminal(
