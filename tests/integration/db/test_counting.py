@@ -45,6 +45,18 @@ def test_a_snapshot_is_taken_at_most_once_a_second(
     assert [*taken, store_counters(engine, job.id)] == [True, False, True]
 
 
+def test_a_snapshot_of_a_huge_job_is_taken_less_often(
+    engine: Engine, listed: Jobs, execute: Callable[[str], None], move_clock: Clock
+) -> None:
+    job = listed(1)
+    execute("UPDATE job SET listed_images = 100000000")
+    taken = []
+    for _ in range(3):
+        taken.append(store_counters(engine, job.id))
+        move_clock(5.1)
+    assert taken == [True, False, True]
+
+
 def test_speed_follows_what_was_done_lately(
     engine: Engine, listed: Jobs, claim: Claim, rows: Rows, move_clock: Clock
 ) -> None:
