@@ -80,8 +80,8 @@ def _disagrees(agreement: Agreement) -> str | None:
         return None
     lost = agreement.sure - agreement.same_sure
     return (
-        f"int8 changes {lost} of {agreement.sure} labels that exact arithmetic is sure of,"
-        " of those compared. --precision auto keeps them."
+        f"Of {agreement.sure} labels compared that exact arithmetic is sure of,"
+        f" int8 changes {lost}: --precision auto keeps them."
     )
 
 
