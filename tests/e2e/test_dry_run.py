@@ -9,11 +9,11 @@ import pytest
 
 @pytest.fixture
 def folder(tmp_path: Path, photos: Path) -> Path:
-    """Two photos that no other test has, a copy, a damaged one and a note."""
+    """Two photos with bytes that no other test has, a copy, a damaged one and a note."""
     made = tmp_path / "my pictures"
     made.mkdir()
     for name in ("coffee", "flower"):
-        (made / f"{name}.jpg").write_bytes((photos / f"{name}.jpg").read_bytes() + b"\0dry")
+        (made / f"{name}.jpg").write_bytes((photos / f"{name}.jpg").read_bytes() + bytes(tmp_path))
     shutil.copy(made / "coffee.jpg", made / "copy.jpg")
     (made / "empty.jpg").touch()
     (made / "notes.txt").write_text("no picture")
