@@ -36,8 +36,8 @@ format: $(READY) ## Rewrite the code in the project's style
 up: $(READY) ## Start the local stack; Ctrl-C stops it
 	$(BIN)/imgq up
 
-bench: $(READY) ## Compare the main job with a plain loop over the same pictures
-	$(BIN)/python bench/main_job.py
+bench: $(READY) ## Hold imgq against the machine's limit and against others (25 minutes)
+	$(BIN)/python -m bench --write docs/benchmarks.md
 
 docs: $(READY) ## Write the generated references again
 	$(BIN)/python -m imgq_cli.reference > docs/cli.md

@@ -1,0 +1,1 @@
+"""What `make bench` runs: imgq beside the machine's limit and what one would run instead."""
