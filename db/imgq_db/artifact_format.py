@@ -45,7 +45,7 @@ class _Strict(BaseModel):
 
 
 class Architecture(_Strict):
-    library: Literal["timm"]
+    library: Literal["timm", "imgq"]
     name: Name
     arguments: dict[str, JsonValue]
 
@@ -63,6 +63,7 @@ class Preprocessing(_Strict):
     interpolation: Literal["bicubic", "bilinear"]
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
+    fit: Literal["crop", "pad", "squash"] = "crop"
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:

@@ -39,6 +39,10 @@ def variants() -> list[dict[str, Any]]:
                 rest = {key: each for key, each in value.items() if key != inner}
                 made += [{**others, name: rest}, {**others, name: {**rest, inner: [7]}}]
             made.append({**others, name: {**value, "more": 1}})
+    own = {**DOCUMENT["architecture"], "library": "imgq", "name": "small_cnn"}
+    made += [{**DOCUMENT, "architecture": own}]
+    for fit in ("crop", "pad", "squash", "stretch", None):
+        made.append({**DOCUMENT, "preprocessing": {**DOCUMENT["preprocessing"], "fit": fit}})
     return made
 
 

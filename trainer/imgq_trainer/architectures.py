@@ -1,4 +1,4 @@
-"""Networks by name: any of timm's, with weights from safetensors only."""
+"""Networks by name: any of timm's, or our own, with weights from safetensors only."""
 
 from typing import Any
 
@@ -9,6 +9,8 @@ import torch
 
 from imgq_trainer.artifacts import Architecture, Artifact
 from imgq_trainer.errors import ArchitectureUnknown, ArtifactInvalid
+from imgq_trainer.small_cnn import NAME as SMALL_CNN
+from imgq_trainer.small_cnn import SmallCnn
 
 #: these make timm read or fetch other files than the artifact's, or build no classifier
 REFUSED_ARGUMENTS = frozenset(
@@ -31,6 +33,8 @@ def build_network(architecture: Architecture, classes: int) -> torch.nn.Module:
     Raises ArchitectureUnknown if there is none of that name, or it refuses the arguments.
     """
     name, arguments = architecture.name, architecture.arguments
+    if architecture.library == "imgq":
+        return _build_own(name, classes, arguments)
     if not timm.is_model(name):
         raise ArchitectureUnknown(name, "timm has none of that name")
     if refused := sorted(REFUSED_ARGUMENTS & arguments.keys()):
@@ -43,6 +47,15 @@ def build_network(architecture: Architecture, classes: int) -> torch.nn.Module:
     if not isinstance(network, torch.nn.Module):
         raise ArchitectureUnknown(name, "timm built something else than a network")
     return network.eval()
+
+
+def _build_own(name: str, classes: int, arguments: dict[str, Any]) -> torch.nn.Module:
+    if name != SMALL_CNN:
+        raise ArchitectureUnknown(name, f"of our own there is only {SMALL_CNN!r}")
+    try:
+        return SmallCnn(classes, **arguments).eval()
+    except (TypeError, ValueError) as error:
+        raise ArchitectureUnknown(name, f"its arguments are wrong ({error})") from error
 
 
 def load_network(artifact: Artifact) -> torch.nn.Module:

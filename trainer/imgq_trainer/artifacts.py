@@ -31,20 +31,24 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 @validated(frozen=True, slots=True, config=_STRICT)
 class Architecture:
-    library: Literal["timm"]
+    #: "imgq": one of the project's own networks
+    library: Literal["timm", "imgq"]
     name: Name
     arguments: dict[str, JsonValue]
 
 
 @validated(frozen=True, slots=True, config=_STRICT)
 class Preprocessing:
-    #: the shorter side after resizing, then the side of the square cut from the centre, in pixels
+    #: the side after resizing, as `fit` means it, then that of the central square, in pixels
     resize: Side
     crop: Side
     interpolation: Literal["bicubic", "bilinear"]
     #: per channel, red first, on a scale of 0..1
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
+    #: "crop": the shorter side becomes `resize`; "pad": the longer one, and the rest of the square
+    #: is white, as is what shines through a picture; "squash": both, whatever the proportions
+    fit: Literal["crop", "pad", "squash"] = "crop"
 
     @pydantic.model_validator(mode="after")
     def _crop_fits(self) -> Self:
@@ -157,7 +161,8 @@ def _clear_away(folder: Path) -> None:
 
 
 def _to_json(model: Model) -> bytes:
-    return pydantic.TypeAdapter(Model).dump_json(model, indent=1) + b"\n"
+    # What is at its default is left out, so that a model's digest outlives a new field.
+    return pydantic.TypeAdapter(Model).dump_json(model, indent=1, exclude_defaults=True) + b"\n"
 
 
 def _read_weights(folder: Path, weights: Weights) -> bytes:

@@ -47,9 +47,11 @@ def decode_on_device(
     """Return each file's square of pixels, (crop, crop, 3); None: the CPU must decode it.
 
     None is for whatever is no plain JPEG, or larger than max_pixels, or not decoded without an
-    error: the CPU's decoders find the words for it.
+    error: the CPU's decoders find the words for it. And for all where `how` cuts no square out.
     """
     pixels: list[Pixels | None] = [None] * len(files)
+    if how.fit != "crop":
+        return pixels
     for group in _groups(files, max_pixels):
         pictures = _decode([jpeg for _, jpeg in group], torch.device(device))
         found = [

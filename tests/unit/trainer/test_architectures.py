@@ -48,6 +48,21 @@ def test_an_unknown_architecture_is_named() -> None:
         build_network(Architecture("timm", "resnet_from_mars", {}), 3)
 
 
+def test_our_own_network_is_built_by_name_and_takes_any_size() -> None:
+    network = build_network(Architecture("imgq", "small_cnn", {"width": 8}), 3)
+    assert network(torch.zeros(2, 3, 28, 28)).shape == (2, 3)
+    assert network(torch.zeros(2, 3, 8, 12)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("large_cnn", {}), ("small_cnn", {"depth": 1}), ("small_cnn", {"width": 0})],
+)
+def test_of_our_own_nothing_else_is_built(name: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ArchitectureUnknown, match=name):
+        build_network(Architecture("imgq", name, arguments), 3)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{"checkpoint_path": "/tmp/x.pth"}, {"pretrained": True}, {"nonsense": 1}, {"num_classes": 5}],
