@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(400)  # 20 s of work, on a machine that may have much else to do
 REPOSITORY = Path(__file__).parent.parent.parent
 MEASURED = {
     ("imgq lite0 auto", 24),
