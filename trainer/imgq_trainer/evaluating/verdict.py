@@ -1,0 +1,179 @@
+"""What the figures mean, in sentences that need no knowledge of figures."""
+
+from collections import Counter
+from typing import Final
+
+from imgq_trainer.evaluating.significance import at_least
+from imgq_trainer.evaluating.values import Baseline, Evaluation, Standing
+from imgq_trainer.evaluating.wording import listed, number_of, p_value, percent, points
+
+SIGNIFICANT: Final = 0.05
+TRUSTED_ECE: Final = 0.05
+#: a class of fewer pictures is not called hard to find
+LEAST_CLASS: Final = 5
+WIDE: Final = 0.10
+_MOST_SAID, _SELDOM_TRUE = 0.9, 0.7
+
+_Said = tuple[Standing, str]
+_ORDER: Final[tuple[Standing, ...]] = ("sound", "weak", "failed")
+
+
+def judge(evaluation: Evaluation) -> tuple[Standing, tuple[str, ...]]:
+    """Return how the model stands, by its worst sentence, and all sentences, weightiest first."""
+    said = [
+        *_about_collapse(evaluation),
+        *_about_baselines(evaluation),
+        _about_accuracy(evaluation),
+        *_about_classes(evaluation),
+        *_about_confidence(evaluation),
+    ]
+    standing = max((standing for standing, _ in said), key=_ORDER.index)
+    return standing, tuple(sentence for _, sentence in said)
+
+
+def one_class_only(evaluation: Evaluation) -> bool:
+    """Tell whether every picture was given the same label, though they are of several."""
+    return len(_said(evaluation)) == 1 and len(_true(evaluation)) > 1
+
+
+def _about_collapse(evaluation: Evaluation) -> list[_Said]:
+    true, said = _true(evaluation), _said(evaluation)
+    (label, most), pictures = said.most_common(1)[0], evaluation.pictures
+    name = listed([evaluation.labels[label]])
+    if len(true) == 1:
+        only = listed([evaluation.labels[next(iter(true))]])
+        sentence = f"The {evaluation.tested_on} has pictures of one class only: {only}."
+        return [("failed", f"{sentence} Nothing can be said about telling classes apart.")]
+    if len(said) == 1:
+        return [("failed", f"The model predicts one class only: {name}.")]
+    if most >= _MOST_SAID * pictures and true[label] <= _SELDOM_TRUE * pictures:
+        return [
+            (
+                "failed",
+                f"The model predicts {name} for {percent(most / pictures)} of the pictures;"
+                f" {percent(true[label] / pictures)} are of that class.",
+            )
+        ]
+    return []
+
+
+def _about_baselines(evaluation: Evaluation) -> list[_Said]:
+    if len(_true(evaluation)) == 1:
+        return []
+    by_name = {baseline.name: baseline for baseline in evaluation.baselines}
+    said = _about_majority(evaluation, by_name["majority"])
+    if probe := by_name.get("probe"):
+        said += _about_probe(evaluation, probe)
+    return said
+
+
+def _about_majority(evaluation: Evaluation, majority: Baseline) -> list[_Said]:
+    if majority.p_model_better <= SIGNIFICANT:
+        return []
+    always = f"always saying {listed([majority.label or ''])}"
+    own = percent(evaluation.figures.accuracy)
+    if evaluation.intervals.macro_f1[0] > majority.macro_f1:
+        return [
+            (
+                "weak",
+                f"By accuracy the model is no better than {always}: {own} right against"
+                f" {percent(majority.accuracy)}. But it tells the classes apart: macro F1"
+                f" {evaluation.figures.macro_f1:.2f} against {majority.macro_f1:.2f}.",
+            )
+        ]
+    return [
+        (
+            "failed",
+            f"The model is no better than the majority class: {always} gets"
+            f" {percent(majority.accuracy)} right, the model {own}.",
+        )
+    ]
+
+
+def _about_probe(evaluation: Evaluation, probe: Baseline) -> list[_Said]:
+    against = f"{percent(evaluation.figures.accuracy)} right against {percent(probe.accuracy)}"
+    if probe.p_model_worse <= SIGNIFICANT:
+        chance = p_value(probe.p_model_worse)
+        return [("weak", f"The model is worse than the linear probe: {against} ({chance}).")]
+    if probe.p_model_better <= SIGNIFICANT:
+        chance = p_value(probe.p_model_better)
+        return [("sound", f"The model is better than the linear probe: {against} ({chance}).")]
+    return [("sound", f"The model is about as good as the linear probe: {against}.")]
+
+
+def _about_accuracy(evaluation: Evaluation) -> _Said:
+    share, intervals = evaluation.figures.accuracy, evaluation.intervals
+    ends = (*intervals.accuracy, *intervals.accuracy_wilson)
+    off = max(abs(end - share) for end in ends)
+    return (
+        "weak" if off > WIDE else "sound",
+        f"{percent(share)} of the pictures are labelled right, ± {points(off)}:"
+        f" the {evaluation.tested_on} has {number_of(evaluation.pictures, 'picture')}.",
+    )
+
+
+def _about_classes(evaluation: Evaluation) -> list[_Said]:
+    here = [one for one in evaluation.classes if one.support]
+    absent = [one.label for one in evaluation.classes if not one.support]
+    unsaid = [one.label for one in here if not one.predicted]
+    hard = [
+        one
+        for one in sorted(here, key=lambda one: one.recall or 0.0)
+        if one.predicted
+        and one.support >= LEAST_CLASS
+        and one.recall is not None
+        and _surely_below_half(round(one.recall * one.support), one.support)
+    ]
+    said: list[_Said] = []
+    if unsaid and not one_class_only(evaluation):
+        said.append(("weak", f"Never predicted, though there are pictures: {listed(unsaid)}."))
+    if hard:
+        names = listed([one.label for one in hard])
+        said.append(("weak", f"Less than half of the pictures are found of {names}."))
+    if absent:
+        said.append(("weak", f"The {evaluation.tested_on} has no picture of {listed(absent)}."))
+    return said
+
+
+def _about_confidence(evaluation: Evaluation) -> list[_Said]:
+    if one_class_only(evaluation):
+        return []  # constant confidence is easily calibrated, and worth nothing
+    calibration, pictures = evaluation.calibration, number_of(evaluation.pictures, "picture")
+    ece = f"ECE {calibration.after.ece:.2f} after calibration"
+    if round(calibration.after.ece, 2) <= TRUSTED_ECE:
+        return [("sound", f"Confidence is trustworthy: {ece}.")]
+    if calibration.after.ece <= calibration.ece_by_chance:
+        return [
+            (
+                "sound",
+                f"Whether confidence is trustworthy cannot be told from {pictures}: {ece}, up to"
+                f" {calibration.ece_by_chance:.2f} is chance.",
+            )
+        ]
+    claimed, right = calibration.after.mean_confidence, evaluation.figures.accuracy
+    return [
+        (
+            "weak",
+            f"Confidence is not trustworthy: {ece}; on average it claims {percent(claimed)}, and"
+            f" {percent(right)} are right.",
+        )
+    ]
+
+
+def _surely_below_half(right: int, pictures: int) -> bool:
+    """Tell whether a class that is found half of the time would hardly show so few."""
+    return at_least(pictures - right, pictures) <= SIGNIFICANT
+
+
+def _true(evaluation: Evaluation) -> Counter[int]:
+    counts: Counter[int] = Counter()
+    for cell in evaluation.confusion:
+        counts[cell.truth] += cell.pictures
+    return counts
+
+
+def _said(evaluation: Evaluation) -> Counter[int]:
+    counts: Counter[int] = Counter()
+    for cell in evaluation.confusion:
+        counts[cell.predicted] += cell.pictures
+    return counts
