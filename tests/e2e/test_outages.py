@@ -50,7 +50,7 @@ def test_ctrl_c_detaches_and_never_cancels(stack: Any, photos: Path, tmp_path: P
         (folder / f"{number:03d}.jpg").write_bytes((photos / "china.jpg").read_bytes())
     controller, terminal = pty.openpty()
     following = subprocess.Popen(
-        [str(IMGQ), "submit-folder", str(folder), "--name", "detached"],
+        [str(IMGQ), "submit-folder", str(folder), "--name", "detached", "--no-cache"],
         env=stack.environment | {"TERM": "xterm", "PATH": os.environ["PATH"]},
         stdin=terminal,
         stdout=terminal,
