@@ -126,7 +126,7 @@ def other_table(record: Record) -> str:
             None,
         ),
         ratio_row(
-            "an unchanged folder: second run / first run, whole command",
+            f"an unchanged folder: second run / first run, whole command{cached_share(record)}",
             ratio(record, "second run", "first run"),
             TARGET_AGAIN,
         ),
@@ -135,6 +135,12 @@ def other_table(record: Record) -> str:
         *fact_rows(record),
     ]
     return table("More", ("what", "measured", "target"), rows)
+
+
+def cached_share(record: Record) -> str:
+    """Say how much of the second run was answered by the cache."""
+    share = record.facts.get("cached_share")
+    return "" if share is None else f" ({100 * share:.0f} % from the cache)"
 
 
 def ratio_row(title: str, found: Ratio | None, target: float | None) -> list[str] | None:

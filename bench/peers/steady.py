@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,22 +48,12 @@ def pictures_in(folder: Path) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*.jpg"))
 
 
-def report_stream(labelled: Iterable[int], *, warm: int, total: int) -> None:
-    """Measure one pass, from its first step past `warm` pictures on.
-
-    labelled: how many pictures each step has labelled.
-    """
-    done, began, at = 0, None, 0
-    for count in labelled:
-        done += count
-        if began is None and done >= warm:
-            began, at = now(), done
-    assert began is not None and done == total, f"{done} of {total} pictures were labelled"
-    _report(done - at, began, now())
-
-
 def report_difference(label: Callable[[Path], int], asked: Asked) -> None:
-    """Measure by how much a long folder takes longer than a short one, after a warm-up."""
+    """Measure by how much a long folder takes longer than a short one, after a warm-up.
+
+    What a pass needs to begin, such as its own processes, is no part of the difference.
+    label: returns how many pictures it has labelled.
+    """
     label(asked.short)
     moments, counts = [now()], []
     for folder in (asked.short, asked.long):

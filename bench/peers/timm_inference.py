@@ -4,7 +4,8 @@ That script is in timm's repository, not in its package: this has its shape, by 
 create_dataset and create_loader, in batches of 256 from 2 worker processes.
 """
 
-from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import safetensors.torch
 import timm
@@ -13,37 +14,37 @@ from timm.data.config import resolve_data_config
 from timm.data.dataset_factory import create_dataset
 from timm.data.loader import create_loader
 
-from bench.peers.steady import Asked, pictures_in, read_arguments, report_stream
+from bench.peers.steady import read_arguments, report_difference
 
 BATCH = 256
 WORKERS = 2
 
 
 def main() -> None:
-    """Label the long folder."""
+    """Label both folders."""
     asked = read_arguments()
-    report_stream(label(asked), warm=BATCH, total=len(pictures_in(asked.long)))
-
-
-def label(asked: Asked) -> Iterator[int]:
-    """Yield how many pictures each batch has labelled."""
-    device = torch.device("cpu")
     network = timm.create_model("resnet18", pretrained=False)
     network.load_state_dict(safetensors.torch.load_file(asked.weights))
-    network = network.to(device).eval()
+    report_difference(partial(label, network.eval()), asked)
+
+
+def label(network: torch.nn.Module, folder: Path) -> int:
+    """Return how many pictures of a folder were labelled."""
     config = resolve_data_config({}, model=network)  # type: ignore[no-untyped-call]
     loader = create_loader(
-        create_dataset("", root=str(asked.long)),
+        create_dataset("", root=str(folder)),
         batch_size=BATCH,
         use_prefetcher=True,
         num_workers=WORKERS,
-        device=device,
+        device=torch.device("cpu"),
         **config,
     )
+    labels = []
     with torch.inference_mode():
         for batch, _ in loader:
             _, best = network(batch).softmax(-1).topk(5)
-            yield len(best.numpy())
+            labels += best.tolist()
+    return len(labels)
 
 
 if __name__ == "__main__":

@@ -4,33 +4,30 @@ Ultralytics is under the AGPL: nothing of imgq depends on it, and nothing of it 
 """
 
 import tempfile
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import ultralytics
 from ultralytics import YOLO
 
-from bench.peers.steady import Asked, pictures_in, read_arguments, report_stream
+from bench.peers.steady import read_arguments, report_difference
 
 MODEL = "yolo11-cls-resnet18.yaml"
-WARM = 32
 
 
 def main() -> None:
-    """Label the long folder."""
-    asked = read_arguments()
-    report_stream(label(asked), warm=WARM, total=len(pictures_in(asked.long)))
-
-
-def label(asked: Asked) -> Iterator[int]:
-    """Yield 1 for each picture; its network has another head, so its weights are random."""
+    """Label both folders; its network has another head, so its weights are random."""
     with tempfile.TemporaryDirectory() as scratch:
         weights = str(Path(scratch, "resnet18.pt"))
         YOLO(str(without_download(Path(scratch)))).save(weights)
-        source = str(next(path for path in asked.long.iterdir() if path.is_dir()))
-        for result in YOLO(weights).predict(source, imgsz=224, stream=True, device="cpu"):
-            assert result.probs is not None
-            yield 1
+        report_difference(partial(label, YOLO(weights)), read_arguments())
+
+
+def label(network: YOLO, folder: Path) -> int:
+    """Return how many pictures of a folder were labelled."""
+    source = str(next(path for path in folder.iterdir() if path.is_dir()))
+    results = network.predict(source, imgsz=224, stream=True, device="cpu")
+    return sum(result.probs is not None for result in results)
 
 
 def without_download(folder: Path) -> Path:
