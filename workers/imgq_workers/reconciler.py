@@ -30,8 +30,8 @@ from imgq_db.workers import list_workers, purge_workers
 BELLS_PER_WORKER = 2
 #: Old rows are removed so often.
 PURGE_SECONDS = 60
-#: A round spends so long on each kind of row: a deleted job may have 10^8.
-PURGE_ROUND_SECONDS = 1.0
+#: A round spends so long on each kind of row: a deleted job may have 10^8, and others are at work.
+PURGE_ROUND_SECONDS = 0.25
 
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +71,7 @@ def _attempt(step: Callable[[], int]) -> int:
 def purge(engine: Engine, settings: Settings) -> int:
     """Remove rows that nobody needs any more; return how many.
 
-    Each kind of row gets a second at most, so that none keeps another waiting.
+    Each kind of row gets a share of the round, so that none keeps another waiting.
     """
     steps: tuple[Callable[[], int], ...] = (
         lambda: purge_deleted(engine),
@@ -91,7 +91,7 @@ def _purge_and_plan(engine: Engine, settings: Settings) -> float:
 
 
 def _repeat(step: Callable[[], int]) -> int:
-    """Do a step until it finds nothing more to do, for a second at most."""
+    """Do a step until it finds nothing more to do, or its time in this round is over."""
     ends, removed = time.monotonic() + PURGE_ROUND_SECONDS, 0
     while batch := _attempt(step):
         removed += batch
