@@ -14,9 +14,10 @@ from pathlib import Path
 
 from bench import models, peer_environment
 from bench.machine import describe_machine, describe_versions
+from bench.measuring import QUICK, Bench, counts_for, say
 from bench.peer_environment import PEERS
 from bench.report import render, write_between_marks
-from bench.rounds import PARTS, QUICK, Bench, compare, counts_for, peers_named, run_round, say
+from bench.rounds import PARTS, compare, peers_named, run_round
 from bench.samples import Record, read_record
 from bench.stack import Stack, fresh_stack, running_stack
 from imgq_cli.stack.services import services

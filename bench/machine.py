@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from bench.children import REPOSITORY
-from bench.rounds import usable_cores
+from bench.measuring import usable_cores
 
 PACKAGES = ("torch", "torchvision", "openvino", "simplejpeg", "pillow", "timm", "celery")
 CPU_INFO = Path("/proc/cpuinfo")

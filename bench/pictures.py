@@ -84,6 +84,8 @@ def renew(folder: Path, comment: str) -> None:
         beside = path.with_name(f".{path.name}")
         beside.write_bytes(with_comment(START_OF_IMAGE + data[4 + length :], comment))
         beside.replace(path)  # never into a file that others link to
+    if hasattr(os, "sync"):
+        os.sync()  # or it would still be written while others are measured
 
 
 def write_variants(folder: Path, kind: Kind, count: int, composed: int, seed: int) -> None:

@@ -39,11 +39,6 @@ class Labelled:
         """From the first claim to the last commit."""
         return self._between("started_at")
 
-    @property
-    def wait_seconds(self) -> float:
-        """From submit to the last commit."""
-        return self._between("created_at")
-
     def sample(self, what: str, number: int) -> Sample:
         """Return the job alone as a sample."""
         return Sample(what, number, self.images, self.job_seconds, self.cpu_seconds)
@@ -51,6 +46,10 @@ class Labelled:
     def command_sample(self, what: str, number: int) -> Sample:
         """Return the whole command as a sample."""
         return Sample(what, number, self.images, self.command_seconds, self.cpu_seconds)
+
+    def answer_sample(self, what: str, number: int) -> Sample:
+        """Return the time from submit to the last commit as a sample."""
+        return Sample(what, number, self.images, self._between("created_at"), self.cpu_seconds)
 
     def _between(self, start: str) -> float:
         began, ended = (datetime.fromisoformat(self.job[name]) for name in (start, "finished_at"))
