@@ -2,9 +2,6 @@
 
 from collections.abc import Iterable
 
-import numpy as np
-import numpy.typing as npt
-
 
 class Clusters:
     """Numbers 0..count-1, each in a cluster of its own until it is joined to another."""
@@ -31,6 +28,6 @@ class Clusters:
             if key is not None:
                 self.join(number, first.setdefault(key, number))
 
-    def roots(self) -> npt.NDArray[np.int64]:
+    def roots(self) -> list[int]:
         """Return what `find` says of each number."""
-        return np.array([self.find(one) for one in range(len(self._above))], np.int64)
+        return [self.find(one) for one in range(len(self._above))]

@@ -6,7 +6,9 @@ TrainerError
     ├── DatasetInvalid
     ├── FractionsInvalid
     ├── GroupByInvalid
+    ├── GroupStraddles
     ├── LabelsDifferByCase
+    ├── LabelsUnknown
     ├── LayoutInvalid
     ├── ManifestInvalid
     ├── ManifestNamesMissing
@@ -97,6 +99,24 @@ class GroupByInvalid(DatasetError):
 
     def __init__(self, group_by: str, why: str) -> None:
         super().__init__(f"Pictures cannot be grouped by {group_by!r}: {why}.")
+
+
+class GroupStraddles(DatasetError):
+    hint = "Give all pictures of a group the same split, or leave the split or the group out."
+
+    def __init__(self, group: str, splits: Sequence[str]) -> None:
+        sides = " and in ".join(splits)
+        super().__init__(f"The group {group!r} was given to several splits: it is in {sides}.")
+        self.group = group
+
+
+class LabelsUnknown(DatasetError):
+    hint = "Evaluate pictures of classes that the model was trained on, under the same names."
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        named = ", ".join(map(repr, labels[:NAMED])) + (", …" if len(labels) > NAMED else "")
+        super().__init__(f"The model was never trained on {named}.")
+        self.labels = tuple(labels)
 
 
 class FractionsInvalid(DatasetError):

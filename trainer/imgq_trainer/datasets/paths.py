@@ -1,6 +1,9 @@
 """Paths as text: UTF-8 where it is UTF-8, percent-escaped bytes where it is not."""
 
 import re
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 _AMBIGUOUS = re.compile(rb"%(?=[0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -19,3 +22,11 @@ def path_to_text(path: bytes) -> str:
 def path_from_text(text: str) -> bytes:
     """Return the bytes of a path that `path_to_text` wrote."""
     return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), text.encode("utf-8"))
+
+
+def _from_text(text: object) -> object:
+    return path_from_text(text) if isinstance(text, str) else text
+
+
+#: a path that pydantic reads from its text
+FilePath = Annotated[bytes, BeforeValidator(_from_text)]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from imgq_trainer.datasets.paths import FilePath
+
 
 class Split(StrEnum):
     TRAIN = "train"
@@ -41,7 +43,7 @@ class Counts(NamedTuple):
 class Fault(NamedTuple):
     """A file that could not be used. code: one of imgq_trainer.outcomes.Code."""
 
-    path: bytes
+    path: FilePath
     code: str
     detail: str
 
@@ -49,7 +51,7 @@ class Fault(NamedTuple):
 class Conflict(NamedTuple):
     """One picture under several labels; labels[i] is that of paths[i]."""
 
-    paths: tuple[bytes, ...]
+    paths: tuple[FilePath, ...]
     labels: tuple[str, ...]
     #: the same bytes: left out; otherwise only alike: kept, all on one side
     exact: bool
@@ -60,20 +62,21 @@ class Move(NamedTuple):
 
     label: str
     split: Split
-    paths: tuple[bytes, ...]
+    paths: tuple[FilePath, ...]
 
 
 class Leak(NamedTuple):
     """A picture left out, since a duplicate of it was given to a side that must not know it."""
 
-    path: bytes
-    split: Split
-    duplicate: bytes
+    path: FilePath
+    #: None if it was given to none
+    split: Split | None
+    duplicate: FilePath
     duplicate_split: Split
 
 
 class Ignored(NamedTuple):
-    path: bytes
+    path: FilePath
     reason: str
 
 
@@ -85,9 +88,9 @@ class Findings:
     counts: tuple[Counts, ...] = ()
     corrupt: tuple[Fault, ...] = ()
     #: paths of pictures with the same bytes and the same label
-    duplicates: tuple[tuple[bytes, ...], ...] = ()
+    duplicates: tuple[tuple[FilePath, ...], ...] = ()
     #: paths of pictures that look the same; of exact duplicates among them, the first
-    near_duplicates: tuple[tuple[bytes, ...], ...] = ()
+    near_duplicates: tuple[tuple[FilePath, ...], ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     leaks: tuple[Leak, ...] = ()
     #: labels with too few different pictures for three sides
