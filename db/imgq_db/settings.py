@@ -115,6 +115,9 @@ class Settings(BaseSettings):
         description="auto, cpu, cuda or cuda:N. cuda leases a GPU that no other worker has leased,"
         " auto too, or takes the CPU.",
     )
+    gpu_decode: bool = Field(
+        False, description="Decode JPEG files on the GPU, not in exact mode. Changes some labels."
+    )
 
     log_level: str = Field("info", description="debug, info, warning or error.")
     log_json: bool | None = Field(None, description="Default: JSON unless on a terminal.")

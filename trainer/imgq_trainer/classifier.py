@@ -1,7 +1,8 @@
 """A model in memory that turns squares of pixels into probabilities, the same ones every time."""
 
+import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from imgq_trainer.artifacts import Artifact, Preprocessing
 from imgq_trainer.crew import usable_cores
+from imgq_trainer.cuda_decoding import NAME, decode_on_device, device_decodes
 from imgq_trainer.engines import (
     EXACT,
     INT8,
@@ -24,6 +26,7 @@ from imgq_trainer.errors import DeviceUnavailable, EngineUnavailable, ScoresNotF
 from imgq_trainer.networks import pixel_network
 from imgq_trainer.openvino_engine import openvino_engine
 from imgq_trainer.plain_jpeg import decoder_name
+from imgq_trainer.preprocessing import Pixels
 from imgq_trainer.ranges import Ranges
 from imgq_trainer.torch_engine import torch_engine
 
@@ -31,6 +34,9 @@ from imgq_trainer.torch_engine import torch_engine
 SHOWN_DIGITS = 12
 
 Probabilities = npt.NDArray[np.float32]
+#: Files, and the most pixels that a picture may have, to their squares of pixels; None for a file
+#: that is to be decoded the usual way.
+DecodeAhead = Callable[[Sequence[bytes], int], Sequence[Pixels | None]]
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +56,8 @@ class Classifier:
     tile: int
     #: (tile, H, W, 3) of uint8 -> (tile, K)
     logits: Callable[[Tile], Logits]
+    #: what the device decodes by itself; None: nothing
+    decode_ahead: DecodeAhead | None = None
 
     def probabilities(self, batch: npt.ArrayLike) -> Probabilities:
         """Return class probabilities for pictures that were cut to size; safe to call in threads.
@@ -87,13 +95,15 @@ def load_classifier(
     threads: int | None = None,
     engine: str = "auto",
     ranges: Ranges | None = None,
+    gpu_decode: bool = False,
 ) -> Classifier:
     """Build the artifact's network on a device, ready to classify.
 
     device: "cpu", "cuda" or "cuda:N". threads: how many cores to use, None for all that the
     process may use. engine: "auto", "openvino" or "torch". ranges: what int8 needs, and nothing
-    else. From here on torch computes each operation of this process on one thread: results do not
-    vary with the number of cores.
+    else. gpu_decode: let a GPU decode JPEG files, where it can and nothing is exact. From here on
+    torch computes each operation of this process on one thread: results do not vary with the
+    number of cores.
     Raises ArtifactInvalid, ArchitectureUnknown, DeviceUnavailable, EngineUnavailable,
     PrecisionUnsupported, QuantisationRefused, RangesInvalid.
     """
@@ -106,16 +116,19 @@ def load_classifier(
     ready = _make_ready(artifact, place, engine, precision, cores, ranges)
     arithmetic = f"{precision}-{ranges.digest[:SHOWN_DIGITS]}" if ranges else precision
     model = artifact.model
+    ahead = device_decodes(str(place), precision, wanted=gpu_decode)
+    decoders = f"{NAME}+{decoder_name()}" if ahead else decoder_name()
     return Classifier(
         labels=model.labels,
         preprocessing=model.preprocessing,
         temperature=model.temperature,
         precision=precision,
         device=str(place),
-        engine=f"{ready.name}/{arithmetic}/{decoder_name()}",
+        engine=f"{ready.name}/{arithmetic}/{decoders}",
         threads=cores,
         tile=ready.tile,
         logits=ready.logits,
+        decode_ahead=functools.partial(_decode, model.preprocessing, str(place)) if ahead else None,
     )
 
 
@@ -136,6 +149,12 @@ def _make_ready(
                 raise
             _log.warning("torch computes this model. %s", error)
     return torch_engine(network, crop, place, precision)
+
+
+def _decode(
+    how: Preprocessing, device: str, files: Sequence[bytes], max_pixels: int
+) -> list[Pixels | None]:
+    return decode_on_device(files, how, device, max_pixels=max_pixels)
 
 
 def _softmax(logits: Logits) -> Probabilities:

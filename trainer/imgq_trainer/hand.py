@@ -114,9 +114,9 @@ class Hand:
         """Decode and compute, as many pictures at once as the network likes best."""
         outcomes: _Outcomes = {}
         ready: list[tuple[_File, Pixels]] = []
-        for file in files:
+        for file, ahead in zip(files, self._decode_ahead(files), strict=True):
             self._check()
-            pixels = self.decoder.pixels(file.content.data, file.name)
+            pixels = self.decoder.pixels(file.content.data, file.name) if ahead is None else ahead
             if isinstance(pixels, Rejection):
                 outcomes[file.place] = replace(pixels, digest=file.content.digest)
                 continue
@@ -125,6 +125,13 @@ class Hand:
                 outcomes |= self._predict(ready)
                 ready = []
         return outcomes | self._predict(ready)
+
+    def _decode_ahead(self, files: Sequence[_File]) -> Sequence[Pixels | None]:
+        """Let the device decode what it can."""
+        if self.classifier.decode_ahead is None:
+            return [None] * len(files)
+        data = [file.content.data for file in files]
+        return self.classifier.decode_ahead(data, self.decoder.max_pixels)
 
     def _predict(self, ready: Sequence[tuple[_File, Pixels]]) -> _Outcomes:
         if not ready:

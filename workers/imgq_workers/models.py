@@ -112,6 +112,7 @@ class LoadedModels:
                 threads=self._settings.torch_threads,
                 engine=self._settings.engine,
                 ranges=measure and self._ranges(version, artifact, measure),
+                gpu_decode=self._settings.gpu_decode,
             )
         except (Stopped, RootUnavailable):  # of measuring: nothing is wrong with the model
             raise

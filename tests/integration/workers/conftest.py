@@ -35,6 +35,7 @@ class ColourClassifier:
     )
     precision, device, engine = "exact", "cpu", "colours/exact"
     threads, tile = 1, 1
+    decode_ahead = None
 
     def probabilities(self, batch: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return shares of red, green and blue: (B, H, W, 3) of uint8 -> (B, 3)."""
