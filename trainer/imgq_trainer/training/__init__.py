@@ -1,0 +1,1 @@
+"""Training: a labelled folder into a model's artifact, with its evaluation and its report."""

@@ -1,0 +1,69 @@
+"""Pictures into features of a network without its head, computed by the engines that serve."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from imgq_trainer.crew import Crew
+from imgq_trainer.engines import Engine, EngineName, choose_engine, precisions
+from imgq_trainer.errors import EngineUnavailable
+from imgq_trainer.networks import PixelNetwork
+from imgq_trainer.openvino_engine import openvino_engine
+from imgq_trainer.preprocessing import Pixels
+from imgq_trainer.torch_engine import torch_engine
+from imgq_trainer.training.pictures import Pictures, Stop, in_runs
+
+Features = npt.NDArray[np.float32]
+#: pictures that a thread takes at a time, at least
+RUN = 16
+
+
+def embed(network: nn.Module, pictures: Pictures, device: str, crew: Crew, stop: Stop) -> Features:
+    """Return every picture's features, (N, D), in the fastest precision that keeps labels.
+
+    network: not changed. Raises SourceChanged, Stopped.
+    """
+    engine = _engine(network, pictures, device, crew.count)
+    run = max(RUN // engine.tile, 1) * engine.tile
+
+    def work(rows: range) -> Features:
+        seen = centre(pictures.take(rows), pictures.how.crop)
+        tiles = range(0, len(seen), engine.tile)
+        return np.concatenate([_compute(engine, seen[at : at + engine.tile]) for at in tiles])
+
+    parts = [part for _, part in in_runs(work, len(pictures), run, crew, stop)]
+    return np.concatenate(parts)
+
+
+def centre(pixels: Pixels, side: int) -> Pixels:
+    """Cut what is served out of pictures as they are stored: (B, S, S, 3) to (B, side, side, 3)."""
+    start = (pixels.shape[1] - side) // 2
+    # The same pixels as serving's: its square is round((W - side) / 2) away from the left.
+    return pixels[:, start : start + side, start : start + side]
+
+
+def _engine(network: nn.Module, pictures: Pictures, device: str, threads: int) -> Engine:
+    headless: Any = copy.deepcopy(network)
+    headless.reset_classifier(0)
+    seeing = PixelNetwork(headless, pictures.how).eval()
+    chosen = choose_engine("auto", device)
+    precision = precisions(device, chosen)[0]
+    torch.set_num_threads(1)  # pictures are handled side by side, each on one thread
+    if chosen is EngineName.OPENVINO:
+        try:
+            return openvino_engine(seeing, pictures.how.crop, precision, threads)
+        except EngineUnavailable:
+            pass  # an operation that it does not know; torch computes anything
+    return torch_engine(seeing, pictures.how.crop, torch.device(device), precision)
+
+
+def _compute(engine: Engine, pixels: Pixels) -> Features:
+    missing = engine.tile - len(pixels)
+    filling = np.zeros((missing, *pixels.shape[1:]), np.uint8)
+    tile = np.ascontiguousarray(np.concatenate([pixels, filling]))
+    features: Features = engine.logits(tile)[: len(pixels)].reshape(len(pixels), -1)
+    return features

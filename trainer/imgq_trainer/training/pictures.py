@@ -1,0 +1,169 @@
+"""Pictures as networks see them, by number: decoded once into a file, or again at each use."""
+
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from imgq_trainer.artifacts import Preprocessing
+from imgq_trainer.crew import Crew
+from imgq_trainer.datasets.values import Example
+from imgq_trainer.decoding import prepare_pillow
+from imgq_trainer.errors import Stopped
+from imgq_trainer.file_pixels import Decoder, ReadLimits
+from imgq_trainer.outcomes import Rejection
+from imgq_trainer.pipeline import STOP_CHECK_SECONDS
+from imgq_trainer.preprocessing import Pixels
+from imgq_trainer.reading import Found, Root, find, open_root, read
+from imgq_trainer.training.errors import SourceChanged
+
+T = TypeVar("T")
+Stop = Callable[[], bool]
+#: pictures that a thread decodes at a time
+RUN = 32
+
+
+class Pictures(Protocol):
+    """how: resize is the side of a picture here, crop the part in its centre that is served."""
+
+    how: Preprocessing
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Sequence[int]) -> Pixels:
+        """Return pictures by their numbers: (B, resize, resize, 3); safe to call in threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPictures:
+    """Files that are decoded whenever they are asked for."""
+
+    how: Preprocessing
+    root: Root
+    examples: Sequence[Example]
+    limits: ReadLimits
+    crew: Crew
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def take(self, rows: Sequence[int]) -> Pixels:
+        """Raises SourceChanged."""
+        return np.stack([self._one(self.examples[row]) for row in rows])
+
+    def _one(self, example: Example) -> Pixels:
+        found = find(self.root, example.path, max_file_bytes=self.limits.max_file_bytes)
+        if not isinstance(found, Found):
+            raise SourceChanged(example.path, found.detail)
+        with found:
+            content = read(found)
+        if isinstance(content, Rejection):
+            raise SourceChanged(example.path, content.detail)
+        if content.digest != example.digest:
+            raise SourceChanged(example.path, "its content is another")
+        whole = replace(self.how, crop=self.how.resize)
+        decoder = Decoder(whole, False, self.limits.max_pixels, self.crew.pictures)
+        pixels = decoder.pixels(content.data, example.path)
+        if isinstance(pixels, Rejection):
+            raise SourceChanged(example.path, pixels.detail)
+        return pixels
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPictures:
+    how: Preprocessing
+    #: (N, resize, resize, 3), in a file
+    pixels: Pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, rows: Sequence[int]) -> Pixels:
+        return self.pixels[np.asarray(rows, np.int64)]
+
+
+@contextmanager
+def decoded_pictures(
+    root: Path, examples: Sequence[Example], how: Preprocessing, limits: ReadLimits, crew: Crew
+) -> Iterator[DecodedPictures]:
+    """Open the folder for as long as pictures are taken. Raises RootUnavailable."""
+    prepare_pillow(limits.max_pixels)
+    with open_root(root) as folder:
+        yield DecodedPictures(how, folder, examples, limits, crew)
+
+
+def stored_bytes(count: int, how: Preprocessing) -> int:
+    """Return the size of the file that store_pictures writes."""
+    return count * how.resize**2 * 3
+
+
+def store_pictures(source: DecodedPictures, folder: Path, stop: Stop) -> StoredPictures:
+    """Decode every picture once into a file, or find the file of an earlier run.
+
+    Raises SourceChanged, Stopped, OSError if the disk is full.
+    """
+    side = source.how.resize
+    shape = (len(source), side, side, 3)
+    path = folder / f"pictures-{identity(source.examples, source.how)}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        space = np.lib.format.open_memmap(fresh, "w+", np.uint8, shape)
+        for rows, pixels in in_runs(source.take, len(source), RUN, source.crew, stop):
+            space[rows.start : rows.stop] = pixels
+        space.flush()
+        os.replace(fresh, path)
+    return StoredPictures(source.how, np.load(path, mmap_mode="r"))
+
+
+def in_runs(
+    work: Callable[[range], T], count: int, size: int, crew: Crew, stop: Stop
+) -> Iterator[tuple[range, T]]:
+    """Yield what each run of numbers below count comes to, in order; the crew's threads work.
+
+    Raises Stopped, and what the work raises.
+    """
+    runs = deque(range(at, min(at + size, count)) for at in range(0, count, size))
+    given_up = threading.Event()
+
+    def guarded(run: range) -> T:
+        if given_up.is_set():
+            raise Stopped
+        return work(run)
+
+    underway: deque[tuple[range, Future[T]]] = deque()
+    try:
+        while runs or underway:
+            while runs and len(underway) < crew.runs_underway:
+                run = runs.popleft()
+                underway.append((run, crew.threads.submit(guarded, run)))
+            run, future = underway[0]
+            yield run, _result(future, stop)
+            underway.popleft()
+    finally:
+        given_up.set()
+        wait([future for _, future in underway if not future.cancel()])
+
+
+def identity(examples: Sequence[Example], how: Preprocessing) -> str:
+    """Return a name for these pictures seen in this way."""
+    digest = hashlib.sha256(repr((how.resize, how.fit, how.interpolation)).encode())
+    for example in examples:
+        digest.update(example.digest)
+    return digest.hexdigest()[:16]
+
+
+def _result(future: Future[T], stop: Stop) -> T:
+    while not stop():
+        if future.done():
+            return future.result()
+        wait([future], timeout=STOP_CHECK_SECONDS)
+    raise Stopped
