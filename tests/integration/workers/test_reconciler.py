@@ -205,7 +205,7 @@ def test_old_rows_are_purged(
     begin(engine, None, "k", "hash")
     beat_worker(engine, uuid4(), host="h", pid=1, device="cpu", roots=[])
     move_clock(90_000)
-    assert purge(engine, settings) == 4  # the key, the worker, the chunk, the job
+    assert purge(engine, settings) == 5  # the key, the worker, two chunks, the job
     assert list_workers(engine, max_age_seconds=1e6) == ()
     assert fetch("SELECT 1 FROM job") == fetch("SELECT 1 FROM chunk") == []
     assert purge(engine, settings) == 0
