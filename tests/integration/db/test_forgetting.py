@@ -109,6 +109,8 @@ def test_reconcilers_at_once_forget_no_more_than_one_would(
     fill(2_000)
     with ThreadPoolExecutor(4) as pool:
         removed = list(pool.map(lambda _: purge_cache(engine, rows_kept=500), range(200)))
+    # Those that found another at it removed nothing: there may be something left.
+    removed += iter(lambda: purge_cache(engine, rows_kept=500), 0)
     assert (sum(removed), count("known_prediction")) == (1_500, 500)
 
 
