@@ -116,7 +116,8 @@ def open_bench(asked: argparse.Namespace, record: Record, scratch: Path) -> Iter
             auto="exact",
         )
         settled = stack.label(bench.few).job["precision"]
-        record.note("idle_cpu_share", stack.idle_cpu_share)
+        if not asked.quick:
+            record.note("idle_cpu_share", stack.idle_cpu_share)
         yield dataclasses.replace(bench, auto=settled)
 
 

@@ -32,7 +32,7 @@ class Kind:
 #: about 100 kB each, as in ImageNet
 SMALL = Kind("500x375", (500, 375), (6, 16))
 #: 12 megapixels, as from a camera
-LARGE = Kind("4000x3000", (4000, 3000), (6, 10))
+LARGE = Kind("4000x3000", (4000, 3000), (4, 4))
 
 
 def make_folder(under: Path, kind: Kind, count: int, *, composed: int, say: Say) -> Path:

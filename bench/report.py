@@ -106,7 +106,7 @@ def peer_row(record: Record, peer: Peer) -> list[str] | None:
         NAMES[peer.name],
         f"{speed(record, peer.name):.1f}",
         str(found),
-        f"{target:.1f}",
+        f"{target:.2f}",
         str(limit),
         f"{cpu_ms(record, peer.name):.1f}",
     ]
