@@ -17,7 +17,8 @@ PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
 CLOCK = "CREATE OR REPLACE FUNCTION imgq_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS "
 DATA_TABLES = (
     "job, chunk, prediction, api_key, idempotency, worker, model_alias,"
-    " recipe, known_prediction, known_file, quantisation"
+    " recipe, known_prediction, known_file, quantisation,"
+    " training, training_epoch, checkpoint, training_log"
 )
 
 _numbers = itertools.count(1)
@@ -73,6 +74,9 @@ def settings(running_services: Services, module_database: str, tmp_path: Path) -
         lease_seconds=2,
         beat_seconds=0.3,
         poll_seconds=0.1,
+        train_lease_seconds=2,
+        train_beat_seconds=0.3,
+        train_stop_seconds=2,
         reconcile_seconds=0.2,
         loop_seconds=5,
         log_level="warning",
@@ -87,6 +91,7 @@ def engine(settings: Settings) -> Iterator[Engine]:
         connection.execute(text(f"TRUNCATE {DATA_TABLES} RESTART IDENTITY"))
         connection.execute(text("DELETE FROM model_version WHERE source <> 'builtin'"))
         connection.execute(text("DELETE FROM model WHERE name <> 'imagenet'"))
+        connection.execute(text("DELETE FROM dataset"))
         connection.execute(
             text("UPDATE model_version SET digest = NULL, labels = '[]', preprocessing = '{}'")
         )

@@ -35,7 +35,7 @@ def columns(top_k: int) -> tuple[str, ...]:
 def flat_row(result: Result, job: Job) -> tuple[Cell, ...]:
     """Return one image's cells, in the order of `columns`."""
     more: list[Cell] = []
-    for rank in range(1, job.options.top_k):
+    for rank in range(1, job.classify_options.top_k):
         more += result.top_k[rank] if rank < len(result.top_k) else (None, None)
     return (
         result.path,
@@ -54,7 +54,7 @@ def flat_row(result: Result, job: Job) -> tuple[Cell, ...]:
 
 def write_csv(results: Iterable[Result], job: Job) -> Iterator[bytes]:
     """Write RFC 4180: CRLF, quotes where needed, numbers with every digit, true and false."""
-    names = columns(job.options.top_k)
+    names = columns(job.classify_options.top_k)
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(names)
@@ -89,7 +89,7 @@ def write_jsonl(results: Iterable[Result], job: Job) -> Iterator[bytes]:
 def write_parquet(results: Iterable[Result], job: Job) -> Iterator[bytes]:
     """Write Parquet. A broken export has no footer, so that no reader takes it for a whole one."""
     arrow, parquet = _arrow()
-    schema = _schema(arrow, columns(job.options.top_k))
+    schema = _schema(arrow, columns(job.classify_options.top_k))
     sink = _Sink()
     rows = iter(results)
     try:

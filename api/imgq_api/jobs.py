@@ -22,6 +22,7 @@ from imgq_db.cancelling import cancel_job
 from imgq_db.deleting import delete_job
 from imgq_db.jobs import Job
 from imgq_db.keys import Scope
+from imgq_db.queue import FIRST_BELL
 from imgq_db.retries import retry_job
 
 bp = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
@@ -149,7 +150,7 @@ def _body(job: Job, notice: str | None = None) -> JobBody:
 
 def _accepted(job: Job) -> Response:
     # The row is committed: a bell that cannot be rung costs time, never the job.
-    rung = services().ring("list")
+    rung = services().ring(FIRST_BELL[job.kind])
     body = _body(job, notice=None if rung else BELL_SILENT)
     return reply(body, 202, Location=body.links.self, Retry_After="1")
 

@@ -199,6 +199,7 @@ def worker_body(worker: Worker) -> WorkerBody:
         host=worker.host,
         pid=worker.pid,
         device=worker.device,
+        queue=worker.queue,
         state=worker.state,
         job=str(worker.job) if worker.job else None,
         images_per_second=worker.images_per_second,

@@ -244,6 +244,7 @@ class WorkerBody(BaseModel):
     host: str
     pid: int
     device: str
+    queue: str = Field(description="classify, or train: a supervisor of trainings")
     state: str
     job: str | None
     images_per_second: float | None

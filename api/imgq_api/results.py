@@ -98,7 +98,9 @@ def summary(job_id: UUID) -> Response:
 )
 def verification(job_id: UUID) -> Response:
     """Check from the tables that a job has exactly one row for each image. Reads all its rows."""
-    return reply(verification_body(verify_job(services().engine, job_id)))
+    return reply(
+        verification_body(verify_job(services().engine, job_id, settings=services().settings))
+    )
 
 
 def _export(job_id: UUID, query: FilterQuery, form: str) -> Response:

@@ -77,8 +77,8 @@ def _check(engine: Engine, _settings: Settings, _parsed: argparse.Namespace) -> 
     return {"revision": current_revision(engine)}
 
 
-def _verify(engine: Engine, _settings: Settings, parsed: argparse.Namespace) -> Any:
-    checks = verify_job(engine, parsed.job)
+def _verify(engine: Engine, settings: Settings, parsed: argparse.Namespace) -> Any:
+    checks = verify_job(engine, parsed.job, settings=settings)
     return {
         "ok": all(check.holds for check in checks),
         "job": str(parsed.job),

@@ -15,6 +15,11 @@ UPDATE chunk SET state = 'cancelled', token = token + 1
 WHERE id IN (SELECT id FROM chunk WHERE job_id = :id AND state IN ('pending', 'leased')
              ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
 """
+# A training is one row: it is cancelled with its job. Its owner stays as a chunk's does.
+_CANCEL_TRAINING = """
+UPDATE training SET state = 'cancelled', token = token + 1
+WHERE job_id = :id AND state IN ('pending', 'leased')
+"""
 _BATCH = 5_000
 #: A round of the reconciler spends so long on it: freeing leases must not wait for more.
 ROUND_SECONDS = 1.0
@@ -68,4 +73,6 @@ def _start(engine: Engine, job_id: int, error: JobError | None) -> bool:
             ),
             {"id": job_id, "error": json.dumps(error.to_json()) if error else None},
         )
+        if started.rowcount == 1:
+            connection.execute(text(_CANCEL_TRAINING), {"id": job_id})
         return started.rowcount == 1

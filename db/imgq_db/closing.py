@@ -23,8 +23,10 @@ _OPEN_CHUNK = """(EXISTS (SELECT 1 FROM chunk WHERE job_id = j.id AND state = 'p
     OR EXISTS (SELECT 1 FROM chunk WHERE job_id = j.id AND state = 'leased'))"""
 _PENDING_CHUNK = "SELECT 1 FROM chunk WHERE job_id = :id AND state = 'pending' LIMIT 1"
 # A worker that was computing when the job was cancelled, and whose lease still runs.
-_HELD_CHUNK = """EXISTS (SELECT 1 FROM chunk WHERE job_id = :id AND state = 'cancelled'
-    AND owner IS NOT NULL AND lease_until > (SELECT imgq_now()))"""
+_HELD = """(EXISTS (SELECT 1 FROM chunk WHERE job_id = :id AND state = 'cancelled'
+    AND owner IS NOT NULL AND lease_until > (SELECT imgq_now()))
+    OR EXISTS (SELECT 1 FROM training WHERE job_id = :id AND state = 'cancelled'
+    AND owner IS NOT NULL AND lease_until > (SELECT imgq_now())))"""
 _CHUNK_SUMS = """
 SELECT coalesce(sum(ok), 0) AS ok, coalesce(sum(failed), 0) AS failed,
     coalesce(sum(skipped), 0) AS skipped, coalesce(sum(cached), 0) AS cached
@@ -68,7 +70,7 @@ def close_job(engine: Engine, job_id: int) -> bool:
         job = connection.execute(
             text(
                 "SELECT state, listed_at, listed_images, options, error,"
-                f" {_OPEN_CHUNK} AS open, {_HELD_CHUNK} AS held FROM job j WHERE id = :id"
+                f" {_OPEN_CHUNK} AS open, {_HELD} AS held FROM job j WHERE id = :id"
             ),
             {"id": job_id},
         ).first()

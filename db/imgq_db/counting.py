@@ -68,11 +68,14 @@ def store_counters(engine: Engine, job_id: int, *, interval_seconds: float = 1) 
 
 
 def store_running_counters(engine: Engine) -> int:
-    """Store the counters of every job that runs; return of how many."""
+    """Store the counters of every classify job that runs; return of how many."""
     with engine.connect() as connection:
         ids = list(
             connection.execute(
-                text("SELECT id FROM job WHERE state IN ('running', 'cancelling') ORDER BY id")
+                text(
+                    "SELECT id FROM job WHERE state IN ('running', 'cancelling')"
+                    " AND kind = 'classify' ORDER BY id"
+                )
             ).scalars()
         )
     return sum(store_counters(engine, job_id) for job_id in ids)

@@ -1,11 +1,11 @@
 """What can go wrong in the shared state, as events.
 
 ImgqError
-├── NotFound: JobNotFound, ModelNotFound, KeyNotFound
+├── NotFound: JobNotFound, ModelNotFound, ReportNotFound, KeyNotFound
 ├── Refused (the request cannot be done as it stands): SourceInvalid, SourceNotAllowed,
 │   OptionInvalid, CursorInvalid, ArtifactInvalid, IdempotencyKeyReused,
 │   NothingToRetry
-├── Conflict: JobStillRunning, ModelExists, IdempotencyInFlight, ListingLost, LeaseLost
+├── Conflict: JobStillRunning, NoImageResults, ModelExists, IdempotencyInFlight, LeaseLost
 ├── KeyInvalid
 └── Unavailable: DatabaseUnavailable, SchemaOutdated
 """
@@ -43,6 +43,17 @@ class ModelNotFound(NotFound):
 
     def __init__(self, ref: str) -> None:
         super().__init__(f"There is no model {ref!r}.", "imgq models list shows what there is.")
+
+
+class ReportNotFound(NotFound):
+    slug = "report-not-found"
+    title = "There is no report"
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(
+            f"There is no report of {what}: {why}.",
+            "Only what imgq train and imgq evaluate made has one.",
+        )
 
 
 class KeyNotFound(NotFound):
@@ -123,6 +134,18 @@ class JobStillRunning(Conflict):
         super().__init__(
             f"The job {job} has not ended, so it cannot be {act} yet.",
             f"imgq cancel {job} ends it.",
+        )
+
+
+class NoImageResults(Conflict):
+    slug = "no-image-results"
+    title = "The job has no results by image"
+
+    def __init__(self, job: object, kind: str) -> None:
+        article = "an" if kind[0] in "aeiou" else "a"
+        super().__init__(
+            f"The job {job} is {article} {kind} job: it labels no images.",
+            f"imgq status {job} shows its metrics and its verdict.",
         )
 
 

@@ -39,7 +39,7 @@ _STORE_SAMPLE = """
 UPDATE job j SET sampled_images = :images, sampled_per_second = :speed,
     sampled_workers = greatest(1, (SELECT count(*) FROM worker w
         WHERE w.seen_at >= imgq_now() - make_interval(secs => :alive)
-        AND w.state <> 'draining' AND j.root = ANY(w.roots)))
+        AND w.state <> 'draining' AND w.queue = 'classify' AND j.root = ANY(w.roots)))
 WHERE j.id = :job_id AND j.sampled_images < :images
 """
 

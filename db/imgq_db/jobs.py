@@ -11,7 +11,7 @@ from uuid import UUID
 import uuid_utils
 from sqlalchemy import Connection, Engine, text
 
-from imgq_db.errors import JobNotFound
+from imgq_db.errors import JobNotFound, NoImageResults, OptionInvalid
 from imgq_db.estimates import Estimate
 from imgq_db.models import resolve_model
 from imgq_db.options import ClassifyOptions, check_precision
@@ -19,10 +19,28 @@ from imgq_db.pages import Page, read_cursor, write_cursor
 from imgq_db.quantisations import Agreement, agreement_from_row
 from imgq_db.settings import Settings
 from imgq_db.sources import check_source
+from imgq_db.train_options import SCRATCH, EvaluateOptions, TrainOptions
+from imgq_db.training.progress import PROGRESS_COLUMNS, TrainingProgress, progress_from_row
+
+Options = ClassifyOptions | TrainOptions | EvaluateOptions
 
 
 class JobKind(StrEnum):
     CLASSIFY = "classify"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+
+    @property
+    def trains(self) -> bool:
+        """Whether the jobs of this kind are one lease in a row of `training`, and no chunks."""
+        return self is not JobKind.CLASSIFY
+
+
+OPTIONS: Mapping[JobKind, type[Options]] = {
+    JobKind.CLASSIFY: ClassifyOptions,
+    JobKind.TRAIN: TrainOptions,
+    JobKind.EVALUATE: EvaluateOptions,
+}
 
 
 class JobState(StrEnum):
@@ -53,11 +71,14 @@ class Priority(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a caller asks for."""
+    """What a caller asks for. model: of a train job nothing; its options name what it starts from.
+
+    options: of the class that OPTIONS names for the kind.
+    """
 
     source: str
     model: str = "imagenet"
-    options: ClassifyOptions = field(default_factory=ClassifyOptions)
+    options: Options = field(default_factory=ClassifyOptions)
     kind: JobKind = JobKind.CLASSIFY
     name: str | None = None
     tags: Mapping[str, str] | None = None
@@ -120,11 +141,12 @@ class Job:
     name: str | None
     source: str
     root: str
-    model_version_id: int
+    #: None, and model is "scratch": trained from no weights
+    model_version_id: int | None
     model: str
     #: "auto" until the first worker that claims a chunk settles it
     precision: str
-    options: ClassifyOptions
+    options: Options
     tags: dict[str, str]
     priority: Priority
     created_at: datetime.datetime
@@ -137,12 +159,31 @@ class Job:
     estimate: Estimate | None = None
     #: of an int8 job, once its first chunk is classified
     agreement: Agreement | None = None
+    #: of a train or evaluate job
+    training: TrainingProgress | None = None
+    #: of a train or evaluate job that succeeded: model, metrics, verdict
+    result: dict[str, Any] | None = None
+
+    @property
+    def classify_options(self) -> ClassifyOptions:
+        """The options of a job with results by image. Raises NoImageResults."""
+        if not isinstance(self.options, ClassifyOptions):
+            raise NoImageResults(self.uid, self.kind.value)
+        return self.options
+
+    @property
+    def labels_version_id(self) -> int:
+        """The version whose labels the ledger's numbers mean. Raises NoImageResults."""
+        if self.kind.trains or self.model_version_id is None:
+            raise NoImageResults(self.uid, self.kind.value)
+        return self.model_version_id
 
 
-SELECT_JOB = """
-SELECT j.*, m.name || ':' || v.version AS model
+SELECT_JOB = f"""
+SELECT j.*, coalesce(m.name || ':' || v.version, '{SCRATCH}') AS model, {PROGRESS_COLUMNS}
 FROM (SELECT * FROM job WHERE deleted_at IS NULL) j
-JOIN model_version v ON v.id = j.model_version_id JOIN model m ON m.id = v.model_id
+LEFT JOIN model_version v ON v.id = j.model_version_id LEFT JOIN model m ON m.id = v.model_id
+LEFT JOIN training t ON t.job_id = j.id
 """
 
 
@@ -152,14 +193,15 @@ def create_job(engine: Engine, settings: Settings, new: NewJob) -> Job:
     An idempotency key that made a job before gives that job, also if the first answer was lost.
     Raises ModelNotFound, SourceInvalid, SourceNotAllowed, OptionInvalid.
     """
-    version = resolve_model(engine, new.model)
+    if not isinstance(new.options, OPTIONS[new.kind]):
+        raise OptionInvalid(f"These are no options of a job of the kind {new.kind}.")
     row = {
         "kind": new.kind.value,
         "name": new.name,
         "source": new.source,
         "root": check_source(new.source, settings),
-        "model": version.id,
-        "precision": check_precision(new.options.precision),
+        "model": _start_from(engine, new),
+        "precision": _precision(new.options),
         "options": json.dumps(new.options.to_json()),
         "tags": json.dumps(dict(new.tags or {})),
         "priority": new.priority.rank,
@@ -168,6 +210,18 @@ def create_job(engine: Engine, settings: Settings, new: NewJob) -> Job:
     }
     with engine.begin() as connection:
         return read_job(connection, insert_job(connection, row))
+
+
+def _start_from(engine: Engine, new: NewJob) -> int | None:
+    if not isinstance(new.options, TrainOptions):
+        return resolve_model(engine, new.model).id
+    if new.options.init == SCRATCH:
+        return None
+    return resolve_model(engine, new.options.init).id
+
+
+def _precision(options: Options) -> str:
+    return check_precision(options.precision) if isinstance(options, ClassifyOptions) else "exact"
 
 
 def insert_job(connection: Connection, row: dict[str, Any]) -> UUID:
@@ -181,11 +235,13 @@ def insert_job(connection: Connection, row: dict[str, Any]) -> UUID:
             " :name, :source, :root, :model, :precision, CAST(:options AS jsonb),"
             " CAST(:tags AS jsonb), :priority, :key_id, :idempotency_key, :retry_of, :only_failed)"
             " ON CONFLICT (coalesce(key_id, 0), idempotency_key)"
-            " WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING uid"
+            " WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id"
         ),
         {"uid": uid, "retry_of": None, "only_failed": False, **row},
     ).scalar()
     if inserted is not None:
+        if JobKind(row["kind"]).trains:
+            connection.execute(text("INSERT INTO training (job_id) VALUES (:id)"), {"id": inserted})
         return uid
     found: UUID = connection.execute(
         text(
@@ -243,34 +299,39 @@ def list_jobs(
 
 
 def queue_position(engine: Engine, job: Job) -> int | None:
-    """Return how many jobs are ahead of a queued one, None once it has begun."""
+    """Return how many jobs of the same workers are ahead of a queued one, None once it began."""
     if job.state is not JobState.QUEUED:
         return None
     with engine.connect() as connection:
         ahead = connection.execute(
             text(
                 "SELECT count(*) FROM job WHERE state IN ('queued', 'running')"
-                " AND (priority, id) < (:rank, :id)"
+                " AND (kind = 'classify') = :classify AND (priority, id) < (:rank, :id)"
             ),
-            {"rank": job.priority.rank, "id": job.id},
+            {
+                "rank": job.priority.rank,
+                "id": job.id,
+                "classify": job.kind is JobKind.CLASSIFY,
+            },
         )
         return int(ahead.scalar_one())
 
 
 def job_from_row(row: Any) -> Job:
     """Build the value from a row of SELECT_JOB."""
+    kind, state = JobKind(row.kind), JobState(row.state)
     return Job(
         id=row.id,
         uid=row.uid,
-        kind=JobKind(row.kind),
-        state=JobState(row.state),
+        kind=kind,
+        state=state,
         name=row.name,
         source=row.source,
         root=row.root,
         model_version_id=row.model_version_id,
         model=row.model,
         precision=row.precision,
-        options=ClassifyOptions.from_json(row.options),
+        options=OPTIONS[kind].from_json(row.options),
         tags=row.tags,
         priority=list(Priority)[row.priority],
         created_at=row.created_at,
@@ -288,6 +349,10 @@ def job_from_row(row: Any) -> Job:
         retry_of=row.retry_of,
         estimate=None if row.to_do is None else _estimate(row),
         agreement=agreement_from_row(row.agreement),
+        training=(
+            progress_from_row(row, succeeded=state is JobState.SUCCEEDED) if kind.trains else None
+        ),
+        result=row.result,
     )
 
 

@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
@@ -17,10 +18,22 @@ _REFERENCE = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>[0-9]{1,9})|@(?P<alias
 
 _SELECT = """
 SELECT v.id, m.name, v.version, v.digest, v.architecture, v.labels, v.preprocessing, v.metrics,
-       v.source, v.created_at,
+       v.source, v.created_at, v.parent_id, v.dataset_digest, v.report, v.job_uid, v.training,
+       (SELECT pm.name || ':' || p.version FROM model_version p JOIN model pm ON pm.id = p.model_id
+        WHERE p.id = v.parent_id) AS parent,
        ARRAY(SELECT a.alias FROM model_alias a
              WHERE a.model_id = v.model_id AND a.version = v.version ORDER BY a.alias) AS aliases
 FROM model_version v JOIN model m ON m.id = v.model_id
+"""
+
+
+_INSERT_VERSION = """
+INSERT INTO model_version (model_id, version, source, digest, architecture, labels, preprocessing,
+    metrics, job_uid, parent_id, dataset_digest, report, training)
+SELECT :model, coalesce(max(version), 0) + 1, :source, :digest, :architecture,
+    CAST(:labels AS jsonb), CAST(:preprocessing AS jsonb), CAST(:metrics AS jsonb), :job,
+    CAST(:parent_id AS bigint), :dataset, :report, CAST(:training AS jsonb)
+FROM model_version WHERE model_id = :model RETURNING id, version
 """
 
 
@@ -28,7 +41,9 @@ FROM model_version v JOIN model m ON m.id = v.model_id
 class ModelVersion:
     """One immutable version of a model.
 
-    digest: sha256 of its model.json, None for the built-in one until a worker has run.
+    digest: sha256 of its model.json, None for the built-in one until a worker has run. Of a
+    trained one: parent, what it started from, None for no weights; dataset and report, digests;
+    job, which may be deleted by now; training, its options and its verdict.
     """
 
     id: int
@@ -42,6 +57,12 @@ class ModelVersion:
     source: str
     created_at: datetime.datetime
     aliases: tuple[str, ...]
+    parent_id: int | None = None
+    parent: str | None = None
+    dataset: str | None = None
+    report: str | None = None
+    job: UUID | None = None
+    training: dict[str, Any] | None = None
 
     @property
     def ref(self) -> str:
@@ -57,6 +78,18 @@ class NewVersion:
     labels: tuple[str, ...]
     preprocessing: dict[str, Any]
     metrics: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a version comes from. source: import or train; see ModelVersion for the others."""
+
+    source: str = "import"
+    job: UUID | None = None
+    parent_id: int | None = None
+    dataset: str | None = None
+    report: str | None = None
+    training: dict[str, Any] | None = None
 
 
 def resolve_model(engine: Engine, ref: str) -> ModelVersion:
@@ -120,7 +153,7 @@ def register_version(engine: Engine, name: str, new: NewVersion) -> ModelVersion
     """
     check_name(name)
     with engine.begin() as connection:
-        version_id = _insert_version(connection, name, new)
+        version_id, _ = insert_version(connection, name, new, Origin())
     return get_version(engine, version_id)
 
 
@@ -135,7 +168,13 @@ def check_name(name: str) -> None:
         raise ModelExists(f"{name!r} is the built-in model's name.", "Choose another name.")
 
 
-def _insert_version(connection: Connection, name: str, new: NewVersion) -> int:
+def insert_version(
+    connection: Connection, name: str, new: NewVersion, origin: Origin
+) -> tuple[int, str]:
+    """Insert the next version of a name; return its id and its reference, "birds:3".
+
+    The same artifact under the same name again is the version that is there.
+    """
     # The upsert locks the model's row, so that two importers get two numbers.
     model_id = connection.execute(
         text(
@@ -145,23 +184,17 @@ def _insert_version(connection: Connection, name: str, new: NewVersion) -> int:
         {"name": name},
     ).scalar_one()
     found = connection.execute(
-        text("SELECT id FROM model_version WHERE model_id = :model AND digest = :digest"),
+        text("SELECT id, version FROM model_version WHERE model_id = :model AND digest = :digest"),
         {"model": model_id, "digest": new.digest},
-    ).scalar()
-    if found is not None:
-        return int(found)
-    return int(
-        connection.execute(
-            text(
-                "INSERT INTO model_version (model_id, version, source, digest, architecture,"
-                " labels, preprocessing, metrics)"
-                " SELECT :model, coalesce(max(version), 0) + 1, 'import', :digest, :architecture,"
-                " CAST(:labels AS jsonb), CAST(:preprocessing AS jsonb), CAST(:metrics AS jsonb)"
-                " FROM model_version WHERE model_id = :model RETURNING id"
-            ),
-            {"model": model_id, **_columns(new)},
-        ).scalar_one()
+    ).first()
+    row = (
+        found
+        or connection.execute(
+            text(_INSERT_VERSION),
+            {"model": model_id, **_columns(new), **_origin_columns(origin)},
+        ).one()
     )
+    return int(row.id), f"{name}:{row.version}"
 
 
 def complete_builtin(engine: Engine, new: NewVersion) -> None:
@@ -197,6 +230,17 @@ def _columns(new: NewVersion) -> dict[str, Any]:
     }
 
 
+def _origin_columns(origin: Origin) -> dict[str, Any]:
+    return {
+        "source": origin.source,
+        "job": origin.job,
+        "parent_id": origin.parent_id,
+        "dataset": origin.dataset,
+        "report": origin.report,
+        "training": None if origin.training is None else json.dumps(origin.training),
+    }
+
+
 def _version(row: Any) -> ModelVersion:
     return ModelVersion(
         id=row.id,
@@ -210,4 +254,10 @@ def _version(row: Any) -> ModelVersion:
         source=row.source,
         created_at=row.created_at,
         aliases=tuple(row.aliases),
+        parent_id=row.parent_id,
+        parent=row.parent,
+        dataset=row.dataset_digest,
+        report=row.report,
+        job=row.job_uid,
+        training=row.training,
     )

@@ -14,8 +14,11 @@ from imgq_db.settings import Settings
 
 LIST = "list"
 CLASSIFY = "classify"
+TRAIN = "train"
 #: Each queue carries one kind of bell: the name of the task that it wakes.
-TASKS = {LIST: "imgq.list", CLASSIFY: "imgq.classify"}
+TASKS = {LIST: "imgq.list", CLASSIFY: "imgq.classify", TRAIN: "imgq.train"}
+#: Which queue's bell tells of a new job, by its kind.
+FIRST_BELL = {"classify": LIST, "train": TRAIN, "evaluate": TRAIN}
 
 #: Rings a queue's bell; False: Redis is unreachable, and the reconciler will ring later.
 Ring = Callable[[str], bool]

@@ -246,7 +246,7 @@ def _key(row: Row, sort: ResultSort) -> tuple[float, int]:
 
 
 def _labels(engine: Engine, job: Job) -> tuple[str, ...]:
-    return get_version(engine, job.model_version_id).labels
+    return get_version(engine, job.labels_version_id).labels
 
 
 def _results(rows: Iterable[Row], labels: tuple[str, ...]) -> Iterator[Result]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from imgq_db.errors import JobStillRunning, NothingToRetry
+from imgq_db.errors import JobStillRunning, NoImageResults, NothingToRetry
 from imgq_db.jobs import Job, insert_job, read_job
 
 
@@ -19,12 +19,16 @@ def retry_job(
 ) -> Job:
     """Accept a new job like an ended one; that one never changes.
 
-    Raises JobNotFound, JobStillRunning, NothingToRetry.
+    A training begins anew: what can be resumed was resumed within the old job, and what ended that
+    one is most often in its folder or its options. only_failed: of a classify job only.
+    Raises NoImageResults, JobNotFound, JobStillRunning, NothingToRetry.
     """
     with engine.begin() as connection:
         old = read_job(connection, uid)
         if not old.state.terminal:
             raise JobStillRunning(uid, "retried")
+        if only_failed and old.kind.trains:
+            raise NoImageResults(uid, old.kind.value)
         if only_failed and old.progress.failed == 0:
             raise NothingToRetry(uid)
         same = connection.execute(

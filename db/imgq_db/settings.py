@@ -97,6 +97,26 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(30, gt=0, description="A worker's claim on a chunk lasts so long.")
     beat_seconds: float = Field(5, gt=0, description="A claim is renewed so often.")
     poll_seconds: float = Field(1, gt=0, description="A worker looks for cancel so often.")
+    train_lease_seconds: float = Field(
+        120, gt=0, description="A supervisor's claim on a training lasts so long."
+    )
+    train_beat_seconds: float = Field(
+        15, gt=0, description="A claim on a training is renewed so often."
+    )
+    train_silence_seconds: float = Field(
+        1800, gt=0, description="A training that says nothing for so long is killed and resumed."
+    )
+    train_stop_seconds: float = Field(
+        20, gt=0, description="A training that must stop gets so long to write a checkpoint."
+    )
+    train_attempts: int = Field(
+        3, ge=1, description="Attempts in a row without a new checkpoint that end a train job."
+    )
+    test_picture_bytes: int = Field(
+        2 << 30,
+        ge=0,
+        description="A test split of so many bytes at most is kept for comparing later models.",
+    )
     reconcile_seconds: float = Field(2, gt=0, description="Pause between two reconciler rounds.")
     loop_seconds: float = Field(20, gt=0, description="A worker's loop ends after so long.")
     chunk_size: int = Field(256, ge=1, le=4096, description="Images in a chunk.")

@@ -39,8 +39,8 @@ class Summary:
 
 
 def summarize(engine: Engine, job: Job) -> Summary:
-    """Count a job's rows. Scans them: seconds for a job of millions."""
-    names = get_version(engine, job.model_version_id).labels
+    """Count a job's rows. Scans them: seconds for a job of millions. Raises NoImageResults."""
+    names = get_version(engine, job.labels_version_id).labels
     with engine.connect() as connection:
         connection.execute(text("SET LOCAL statement_timeout = '120s'"))
         labels = connection.execute(text(_LABELS), {"id": job.id}).all()

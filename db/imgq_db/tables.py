@@ -60,12 +60,31 @@ class ModelVersionRow(Table):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("model.id"))
     version: Mapped[int]
-    source: Mapped[str]  # builtin | import
+    source: Mapped[str]  # builtin | import | train
     digest: Mapped[str | None]  # sha256 of model.json: also the artifact's folder name
     architecture: Mapped[str]
     labels: Mapped[list[str]] = mapped_column(JSONB)
     preprocessing: Mapped[dict[str, Any]]
     metrics: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
+    # Of a trained one. No foreign key to the job: it may be deleted.
+    job_uid: Mapped[uuid.UUID | None] = mapped_column(unique=True)
+    parent_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("model_version.id"))
+    dataset_digest: Mapped[str | None] = mapped_column(ForeignKey("dataset.digest"))
+    report: Mapped[str | None]  # digest of the report's folder, and its name
+    training: Mapped[dict[str, Any] | None]  # the options, and the verdict
+
+
+class DatasetRow(Table):
+    """An immutable snapshot of a labelled folder; its examples are in the data directory."""
+
+    __tablename__ = "dataset"
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    test_digest: Mapped[str]
+    labels: Mapped[list[str]] = mapped_column(JSONB)
+    counts: Mapped[dict[str, Any]]  # by label: train, val, test
+    findings: Mapped[dict[str, Any]]
+    images: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
 
 
@@ -123,7 +142,8 @@ class JobRow(Table):
     name: Mapped[str | None]
     source: Mapped[str]
     root: Mapped[str]  # the configured root a worker must have; "file:" for any file:// source
-    model_version_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("model_version.id"))
+    # What classifies, is evaluated or is trained on from; null: trained from scratch.
+    model_version_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("model_version.id"))
     precision: Mapped[str]
     options: Mapped[dict[str, Any]]
     tags: Mapped[dict[str, Any]]
@@ -157,6 +177,7 @@ class JobRow(Table):
     sampled_workers: Mapped[int | None]
     to_do: Mapped[int | None] = mapped_column(BigInteger)
     agreement: Mapped[dict[str, Any] | None]  # of an int8 job, with exact arithmetic
+    result: Mapped[dict[str, Any] | None]  # of a train or evaluate job
 
     __table_args__ = (
         CheckConstraint(
@@ -231,6 +252,105 @@ class ChunkRow(Table):
     )
 
 
+class TrainingRow(Table):
+    """The lease of a train or evaluate job, and how far it is."""
+
+    __tablename__ = "training"
+    job_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("job.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    state: Mapped[str] = mapped_column(server_default="pending")
+    token: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)
+    owner: Mapped[uuid.UUID | None]
+    lease_until: Mapped[datetime.datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default=ZERO)
+    idle_attempts: Mapped[int] = mapped_column(server_default=ZERO)  # since the last checkpoint
+    # Where the last attempt's process group is, should it be left over.
+    host: Mapped[str | None]
+    pid: Mapped[int | None]
+    events: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)  # gives the others' seq
+    heard_at: Mapped[datetime.datetime | None]
+    images: Mapped[int | None] = mapped_column(BigInteger)
+    stage: Mapped[str | None]
+    epoch: Mapped[int | None]
+    epochs: Mapped[int | None]
+    fraction: Mapped[float | None] = mapped_column(REAL)
+    eta_seconds: Mapped[float | None] = mapped_column(REAL)
+    train_loss: Mapped[float | None] = mapped_column(REAL)
+    val_loss: Mapped[float | None] = mapped_column(REAL)
+    macro_f1: Mapped[float | None] = mapped_column(REAL)
+    dataset_digest: Mapped[str | None] = mapped_column(ForeignKey("dataset.digest"))
+    report: Mapped[str | None]
+
+    __table_args__ = (
+        CheckConstraint("state IN ('pending','leased','done','cancelled')", name="state"),
+        Index(
+            "ix_training_open",
+            "job_id",
+            postgresql_where=text("state IN ('pending','leased')"),
+        ),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+
+
+class TrainingEpochRow(Table):
+    """One epoch: a resumed training that repeats it writes the same row again."""
+
+    __tablename__ = "training_epoch"
+    job_id: Mapped[int] = mapped_column(
+        BigInteger,
+        ForeignKey("training.job_id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    epochs: Mapped[int]
+    token: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    train_loss: Mapped[float | None] = mapped_column(REAL)
+    val_loss: Mapped[float | None] = mapped_column(REAL)
+    macro_f1: Mapped[float | None] = mapped_column(REAL)
+    learning_rate: Mapped[float | None] = mapped_column(REAL)
+    images_per_second: Mapped[float | None] = mapped_column(REAL)
+    ended_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
+
+
+class CheckpointRow(Table):
+    """A checkpoint that was whole when it was registered. Only these are resumed from."""
+
+    __tablename__ = "checkpoint"
+    job_id: Mapped[int] = mapped_column(
+        BigInteger,
+        ForeignKey("training.job_id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    path: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str]
+    stage: Mapped[str]
+    epoch: Mapped[int]
+    token: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    written_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
+
+
+class TrainingLogRow(Table):
+    """What a training said; the newest lines are kept."""
+
+    __tablename__ = "training_log"
+    job_id: Mapped[int] = mapped_column(
+        BigInteger,
+        ForeignKey("training.job_id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    level: Mapped[str]  # info | warning | output: what was no event
+    message: Mapped[str]
+    said_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
+
+
 class PredictionRow(Table):
     """The ledger: one row for each image of a job. No foreign keys, so that COPY stays cheap."""
 
@@ -297,6 +417,7 @@ class WorkerRow(Table):
     pid: Mapped[int]
     device: Mapped[str]
     state: Mapped[str]  # idle | busy | draining
+    queue: Mapped[str] = mapped_column(server_default=text("'classify'"))  # whose bells it hears
     roots: Mapped[list[str]] = mapped_column(ARRAY(Text))
     job_uid: Mapped[uuid.UUID | None]
     images_per_second: Mapped[float | None] = mapped_column(REAL)

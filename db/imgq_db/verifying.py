@@ -1,5 +1,6 @@
 """Verifying a job: the invariants, checked from the tables."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,6 +9,9 @@ from sqlalchemy import Connection, Engine, text
 from imgq_db.estimates import TO_DO
 from imgq_db.jobs import get_job
 from imgq_db.manifests import unpack_names
+from imgq_db.settings import Settings
+from imgq_db.training.verifying import ARTIFACT_RULE, damaged_files
+from imgq_db.training.verifying import CHECKS as TRAINING_CHECKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +83,28 @@ ORDER BY c.first_image LIMIT 100
 """
 
 
-def verify_job(engine: Engine, uid: UUID) -> tuple[Check, ...]:
-    """Check every invariant of one job from the tables. Raises JobNotFound."""
+def verify_job(engine: Engine, uid: UUID, *, settings: Settings | None = None) -> tuple[Check, ...]:
+    """Check every invariant of one job from the tables. Raises JobNotFound.
+
+    settings: with them, what a train job left in the data directory is checked too.
+    """
     job = get_job(engine, uid)
     with engine.connect() as connection:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
-        checks = tuple(
-            Check(rule, int(connection.execute(text(query), {"id": job.id}).scalar() or 0))
-            for rule, query in _CHECKS.items()
-        )
-        return *checks, Check(_PATHS_RULE, _misnamed_chunks(connection, job.id))
+        if not job.kind.trains:
+            misnamed = Check(_PATHS_RULE, _misnamed_chunks(connection, job.id))
+            return *_run(connection, _CHECKS, job.id), misnamed
+        checks = _run(connection, TRAINING_CHECKS, job.id)
+        if settings is None:
+            return checks
+        return *checks, Check(ARTIFACT_RULE, damaged_files(connection, settings, job.id))
+
+
+def _run(connection: Connection, checks: Mapping[str, str], job_id: int) -> tuple[Check, ...]:
+    return tuple(
+        Check(rule, int(connection.execute(text(query), {"id": job_id}).scalar() or 0))
+        for rule, query in checks.items()
+    )
 
 
 def _misnamed_chunks(connection: Connection, job_id: int) -> int:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from imgq_db.engine import LAZILY, single_statements
+from imgq_db.queue import CLASSIFY
 
 #: A worker that was not seen for so long is gone.
 GONE_SECONDS = 60
@@ -15,7 +16,10 @@ GONE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker process and what it does. state: idle, busy or draining."""
+    """One worker process and what it does. state: idle, busy or draining.
+
+    queue: classify, or train for a supervisor of trainings.
+    """
 
     uid: UUID
     host: str
@@ -27,20 +31,35 @@ class Worker:
     images_per_second: float | None
     started_at: datetime.datetime
     seen_at: datetime.datetime
+    queue: str = CLASSIFY
 
 
 def beat_worker(
-    engine: Engine, uid: UUID, *, host: str, pid: int, device: str, roots: Sequence[str]
+    engine: Engine,
+    uid: UUID,
+    *,
+    host: str,
+    pid: int,
+    device: str,
+    roots: Sequence[str],
+    queue: str = CLASSIFY,
 ) -> None:
     """Say that a worker is alive."""
     with engine.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO worker (uid, host, pid, device, state, roots)"
-                " VALUES (:uid, :host, :pid, :device, 'idle', :roots)"
+                "INSERT INTO worker (uid, host, pid, device, state, roots, queue)"
+                " VALUES (:uid, :host, :pid, :device, 'idle', :roots, :queue)"
                 " ON CONFLICT (uid) DO UPDATE SET seen_at = imgq_now()"
             ),
-            {"uid": uid, "host": host, "pid": pid, "device": device, "roots": list(roots)},
+            {
+                "uid": uid,
+                "host": host,
+                "pid": pid,
+                "device": device,
+                "roots": list(roots),
+                "queue": queue,
+            },
         )
 
 
@@ -120,6 +139,7 @@ def list_workers(engine: Engine, *, max_age_seconds: float = GONE_SECONDS) -> tu
                 images_per_second=row.images_per_second,
                 started_at=row.started_at,
                 seen_at=row.seen_at,
+                queue=row.queue,
             )
             for row in rows
         )

@@ -136,6 +136,7 @@ def test_workers_show_what_they_do(api: Api, engine: Engine, job: Job) -> None:
         "host": "lab1",
         "pid": 7,
         "device": "cpu",
+        "queue": "classify",
         "state": "busy",
         "job": str(job.uid),
         "images_per_second": 12.5,

@@ -1,0 +1,1 @@
+"""Train and evaluate jobs in the shared state: leases, events, outcomes, and what is kept."""

@@ -1,0 +1,127 @@
+"""The end of a training: its version registered once, its job ended, in one transaction."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from imgq_db.engine import single_statements
+from imgq_db.errors import LeaseLost
+from imgq_db.models import NewVersion, Origin, get_version, insert_version
+from imgq_db.train_options import TrainOptions
+from imgq_db.training.attempts import lock_job
+from imgq_db.training.datasets import DatasetSnapshot, insert_dataset
+from imgq_db.training.leases import FENCE, TrainingLease
+
+_END_TRAINING = f"""
+UPDATE training SET state = 'done', owner = NULL, lease_until = NULL, host = NULL, pid = NULL,
+    eta_seconds = NULL, dataset_digest = :dataset, report = :report WHERE {FENCE}
+"""
+_END_JOB = """
+UPDATE job SET state = 'succeeded', result = CAST(:result AS jsonb), finished_at = imgq_now(),
+    counted_at = imgq_now() WHERE id = :job_id AND state = 'running'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What an evaluation came to. report: the digest under which its folder is kept."""
+
+    metrics: Mapping[str, Any]
+    verdict: tuple[str, ...]
+    report: str
+    dataset: DatasetSnapshot | None
+
+
+def finish_training(
+    engine: Engine, lease: TrainingLease, new: NewVersion, judgement: Judgement
+) -> str:
+    """Register the version and end the job; return its name and number, "birds:3".
+
+    Everything that the rows name must be in the data directory already.
+    Raises LeaseLost, and then nothing was written: a second end changes nothing.
+    """
+    options = lease.options
+    assert isinstance(options, TrainOptions)
+    origin = Origin(
+        source="train",
+        job=lease.job_uid,
+        parent_id=lease.model_version_id,
+        dataset=judgement.dataset.digest if judgement.dataset else None,
+        report=judgement.report,
+        training={**options.to_json(), "verdict": list(judgement.verdict)},
+    )
+
+    def register(connection: Connection) -> str:
+        _, ref = insert_version(connection, options.name, new, origin)
+        return ref
+
+    return _finish(engine, lease, judgement, register)
+
+
+def finish_evaluation(engine: Engine, lease: TrainingLease, judgement: Judgement) -> str:
+    """End an evaluate job with its result; return what was evaluated. Raises LeaseLost."""
+    assert lease.model_version_id is not None
+    evaluated = get_version(engine, lease.model_version_id).ref
+    return _finish(engine, lease, judgement, lambda connection: evaluated)
+
+
+def _finish(
+    engine: Engine,
+    lease: TrainingLease,
+    judgement: Judgement,
+    register: Callable[[Connection], str],
+) -> str:
+    try:
+        with engine.begin() as connection:
+            return _write(connection, lease, judgement, register)
+    except DBAPIError:
+        # The commit's answer may be lost: the row says whether it took place.
+        model = _finished_model(engine, lease)
+        if model is None:
+            raise
+        return model
+
+
+def _write(
+    connection: Connection,
+    lease: TrainingLease,
+    judgement: Judgement,
+    register: Callable[[Connection], str],
+) -> str:
+    lock_job(connection, lease.job_id)
+    if judgement.dataset is not None:
+        insert_dataset(connection, judgement.dataset)
+    ended = connection.execute(
+        text(_END_TRAINING),
+        {
+            **lease.fence,
+            "dataset": judgement.dataset.digest if judgement.dataset else None,
+            "report": judgement.report,
+        },
+    )
+    if ended.rowcount != 1:
+        raise LeaseLost(f"the training of job {lease.job_uid}")
+    model = register(connection)
+    result = {
+        "model": model,
+        "metrics": dict(judgement.metrics),
+        "verdict": list(judgement.verdict),
+    }
+    connection.execute(text(_END_JOB), {"job_id": lease.job_id, "result": json.dumps(result)})
+    return model
+
+
+def _finished_model(engine: Engine, lease: TrainingLease) -> str | None:
+    with single_statements(engine) as connection:
+        found = connection.execute(
+            text(
+                "SELECT j.result ->> 'model' FROM job j JOIN training t ON t.job_id = j.id"
+                " WHERE t.job_id = :job_id AND t.token = :token AND t.state = 'done'"
+            ),
+            lease.fence,
+        ).scalar()
+    return None if found is None else str(found)
