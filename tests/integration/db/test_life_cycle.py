@@ -229,9 +229,7 @@ def test_jobs_stay_sound_and_end_whatever_happens(
         def __init__(self) -> None:
             super().__init__()
             self.engine, self.move, self.submit = engine, move_clock, make_job
-            execute(
-                "TRUNCATE job, chunk, prediction, training, training_epoch, checkpoint, training_log"
-            )
+            execute("TRUNCATE job, prediction CASCADE")
 
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
     run_state_machine_as_test(
