@@ -1,4 +1,4 @@
-"""`python -m imgq_workers worker | reconciler`."""
+"""`python -m imgq_workers worker | reconciler | trainer`."""
 
 import argparse
 import importlib.util
@@ -11,7 +11,7 @@ from imgq_db.settings import settings_or_exit
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one process until it is told to stop."""
     parser = argparse.ArgumentParser(prog="python -m imgq_workers", description=__doc__)
-    parser.add_argument("process", choices=["worker", "reconciler"])
+    parser.add_argument("process", choices=["worker", "reconciler", "trainer"])
     parser.add_argument("--name", default=None, help="how logs call this process")
     parsed = parser.parse_args(arguments)
     process, name = parsed.process, parsed.name or parsed.process
@@ -23,9 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if importlib.util.find_spec("torch") is None:
         sys.stderr.write(
-            "Error: this worker has no torch to classify with.\nTry:   pip install 'imgq[worker]'\n"
+            f"Error: this {process} has no torch to compute with.\n"
+            "Try:   pip install 'imgq[worker]'\n"
         )
         return 1
+    if process == "trainer":
+        from imgq_workers.training.process import run_trainer
+
+        run_trainer(settings, name=name)
+        return 0
     from imgq_workers.worker import run_worker
 
     run_worker(settings, name=name)

@@ -8,11 +8,13 @@ from imgq_db.queue import celery_options
 from imgq_db.settings import Settings
 
 
-def make_celery(settings: Settings, *, modules: Sequence[str] = ()) -> Celery:
+def make_celery(
+    settings: Settings, *, tasks: str = "imgq_workers.tasks", modules: Sequence[str] = ()
+) -> Celery:
     """Make the application. `include` makes spawned children know the tasks too.
 
-    modules: what else a child imports at its start.
+    tasks: the module that has them. modules: what else a child imports at its start.
     """
-    app = Celery("imgq", include=["imgq_workers.tasks", "imgq_workers.pool_child", *modules])
+    app = Celery("imgq", include=[tasks, "imgq_workers.pool_child", *modules])
     app.conf.update(celery_options(settings))
     return app

@@ -22,8 +22,10 @@ from imgq_db.engine import is_outage, make_engine
 from imgq_db.idempotency import purge_idempotency
 from imgq_db.known_files import purge_known_files
 from imgq_db.logs import configure_logs
-from imgq_db.queue import CLASSIFY, LIST, Ring, bells_waiting, make_ring
+from imgq_db.queue import CLASSIFY, LIST, TRAIN, Ring, bells_waiting, make_ring
 from imgq_db.settings import Settings
+from imgq_db.training.attempts import expire_trainings
+from imgq_db.training.leases import waiting_trainings
 from imgq_db.workers import list_workers, purge_workers
 
 #: Bells in a queue for each worker: enough to keep it awake, and no more.
@@ -52,6 +54,7 @@ def reconcile(engine: Engine, settings: Settings, ring: Ring) -> Round:
     A step that fails does not keep the others from their work, unless the database is away.
     """
     freed = _attempt(lambda: expire_leases(engine))
+    freed += _attempt(lambda: expire_trainings(engine, idle_attempts=settings.train_attempts))
     cancelled = _attempt(lambda: continue_cancelling(engine))
     _attempt(lambda: store_running_counters(engine))
     closed = _attempt(lambda: close_finished_jobs(engine))
@@ -105,6 +108,7 @@ def _ring_missing(engine: Engine, settings: Settings, ring: Ring) -> int:
     wanted = {
         LIST: _unlisted_jobs(engine, at_most=window),
         CLASSIFY: pending_chunks(engine, at_most=window),
+        TRAIN: waiting_trainings(engine, at_most=window),
     }
     rung = 0
     try:

@@ -6,10 +6,11 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from celery import signals
+from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -28,30 +29,44 @@ from imgq_workers.context import WORKER_NAME, WORKER_UID, new_uid
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a worker process is called, shown as, and woken by."""
+
+    name: str
+    shown_queue: str
+    queues: tuple[str, ...]
+
+
 def run_worker(settings: Settings, *, name: str = "worker", modules: Sequence[str] = ()) -> None:
     """Run one worker until SIGTERM; it then gives its chunk back and ends.
 
     modules: what else its child imports at its start.
     """
-    configure_logs(settings, process=name)
-    os.environ[WORKER_NAME] = name
-    uid = new_uid()
-    os.environ[WORKER_UID] = str(uid)
     # A thread that waits must not spin: the other core's work is worth more.
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    app = make_celery(settings, modules=modules)
+    serve(settings, app, Role(name, CLASSIFY, (LIST, CLASSIFY)))
+
+
+def serve(settings: Settings, app: Celery, role: Role) -> None:
+    """Run a Celery worker with one child, and its row of the worker table, until SIGTERM."""
+    configure_logs(settings, process=role.name)
+    os.environ[WORKER_NAME] = role.name
+    uid = new_uid()
+    os.environ[WORKER_UID] = str(uid)
     # Its danger is pickle, which no process of imgq accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     engine = make_engine(settings, role="worker")
     _await_schema(engine, settings)
-    app = make_celery(settings, modules=modules)
-    with _shown_as_alive(engine, settings, uid):
+    with _shown_as_alive(engine, settings, uid, role.shown_queue):
         app.worker_main(
             [
                 "--quiet",
                 "worker",
                 "--pool=prefork",
                 "--concurrency=1",
-                f"--queues={LIST},{CLASSIFY}",
+                f"--queues={','.join(role.queues)}",
                 "--without-gossip",
                 "--without-mingle",
                 f"--hostname={uid}@{socket.gethostname()}",
@@ -78,10 +93,12 @@ def _await_schema(engine: Engine, settings: Settings) -> None:
 
 
 @contextmanager
-def _shown_as_alive(engine: Engine, settings: Settings, uid: UUID) -> Iterator[None]:
+def _shown_as_alive(engine: Engine, settings: Settings, uid: UUID, queue: str) -> Iterator[None]:
     """Keep this worker's row of the worker table, and ask the child to drain on SIGTERM."""
     stopped = threading.Event()
-    beats = threading.Thread(target=_beat, args=(engine, settings, uid, stopped), daemon=True)
+    beats = threading.Thread(
+        target=_beat, args=(engine, settings, uid, queue, stopped), daemon=True
+    )
 
     def drain(**_: object) -> None:
         start_draining(engine, uid)
@@ -97,12 +114,20 @@ def _shown_as_alive(engine: Engine, settings: Settings, uid: UUID) -> Iterator[N
         engine.dispose()
 
 
-def _beat(engine: Engine, settings: Settings, uid: UUID, stopped: threading.Event) -> None:
+def _beat(
+    engine: Engine, settings: Settings, uid: UUID, queue: str, stopped: threading.Event
+) -> None:
     host, roots = socket.gethostname(), readable_roots(settings)
     while True:
         try:
             beat_worker(
-                engine, uid, host=host, pid=os.getpid(), device=settings.device, roots=roots
+                engine,
+                uid,
+                host=host,
+                pid=os.getpid(),
+                device=settings.device,
+                roots=roots,
+                queue=queue,
             )
         except DBAPIError as error:
             _log.warning("beat_missed", error=str(error.orig).strip())

@@ -1,0 +1,1 @@
+"""Supervising trainings: a process without torch that leases, spawns, listens and registers."""

@@ -1,0 +1,36 @@
+"""`python -m imgq_workers.training.gpus`: the GPUs, told by a process that may load torch."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import structlog
+
+from imgq_workers.devices import Gpu, list_gpus
+
+#: Importing torch and starting CUDA takes seconds.
+PROBE_SECONDS = 120
+_DRIVER = Path("/dev/nvidiactl")
+
+_log = structlog.get_logger(__name__)
+
+
+def probe_gpus() -> tuple[Gpu, ...]:
+    """Return the GPUs that this process may see, without loading torch into it."""
+    if not (_DRIVER.exists() or shutil.which("nvidia-smi")):
+        return ()
+    command = [sys.executable, "-m", "imgq_workers.training.gpus"]
+    try:
+        told = subprocess.run(  # noqa: S603 - our own module
+            command, check=True, capture_output=True, text=True, timeout=PROBE_SECONDS
+        ).stdout
+        return tuple(Gpu(*each) for each in json.loads(told))
+    except (subprocess.SubprocessError, ValueError, TypeError) as error:
+        _log.warning("gpus_not_probed", error=str(error))
+        return ()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps([[gpu.device, gpu.uuid] for gpu in list_gpus()]))

@@ -1,0 +1,98 @@
+"""What the trainer is told: a JSON file, and an environment without any secret."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from imgq_db.models import get_version
+from imgq_db.settings import Settings
+from imgq_db.sources import source_folder
+from imgq_db.train_options import SCRATCH, EvaluateOptions, TrainOptions
+from imgq_db.training.leases import TrainingLease
+from imgq_trainer.crew import usable_cores
+from imgq_workers.training.context import TrainerContext
+from imgq_workers.training.parents import artifact_of
+from imgq_workers.training.processes import MARK
+
+SPEC_FILE = "spec.json"
+_OURS = ("IMGQ_", "DATABASE_URL", "REDIS_URL")
+
+
+def write_spec(
+    context: TrainerContext, lease: TrainingLease, folder: Path, resume: Path | None, device: str
+) -> Path:
+    """Write the file for this attempt and return it.
+
+    Raises SourceNotAllowed, ModelUnloadable.
+    """
+    spec = _common(context.settings, lease, folder, device)
+    if isinstance(lease.options, TrainOptions):
+        spec |= _training(context, lease, lease.options)
+        spec["resume"] = None if resume is None else str(resume)
+    else:
+        version = get_version(context.engine, _version_id(lease))
+        spec |= {"kind": "evaluate", "artifact": str(artifact_of(context, version))}
+    path = folder / SPEC_FILE
+    path.write_text(json.dumps(spec, ensure_ascii=False, indent=1))
+    return path
+
+
+def trainer_environment(lease: TrainingLease) -> dict[str, str]:
+    """Return the environment of the trainer's process: it has no business with our servers."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
+    return kept | {
+        MARK: str(lease.job_uid),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONSAFEPATH": "1",
+    }
+
+
+def _common(settings: Settings, lease: TrainingLease, folder: Path, device: str) -> dict[str, Any]:
+    options: TrainOptions | EvaluateOptions = lease.options
+    root = source_folder(lease.source, settings)
+    return {
+        "root": str(root),
+        "manifest": None if options.manifest is None else str(root / options.manifest),
+        "work_dir": str(folder),
+        "threads": settings.torch_threads or usable_cores(),
+        "device": device,
+        "max_pixels": settings.max_pixels,
+        "max_file_bytes": settings.max_file_bytes,
+        "seed": options.seed,
+    }
+
+
+def _training(
+    context: TrainerContext, lease: TrainingLease, options: TrainOptions
+) -> dict[str, Any]:
+    return {
+        "kind": "train",
+        "name": options.name,
+        "preset": options.preset,
+        "backbone": options.backbone,
+        "config": options.config,
+        "epochs": options.epochs,
+        "max_seconds": options.max_seconds,
+        "image_size": options.image_size,
+        "batch_size": options.batch_size,
+        "fractions": [1 - options.val - options.test, options.val, options.test],
+        "group_by": options.group_by,
+        "imbalance": options.imbalance,
+        "augment": options.augment,
+        **_start(context, lease),
+    }
+
+
+def _start(context: TrainerContext, lease: TrainingLease) -> dict[str, str]:
+    if lease.model_version_id is None:
+        return {"init": SCRATCH}
+    version = get_version(context.engine, lease.model_version_id)
+    if version.source == "builtin":  # the trainer has it itself
+        return {"init": "imagenet"}
+    return {"init_artifact": str(artifact_of(context, version)), "parent": version.ref}
+
+
+def _version_id(lease: TrainingLease) -> int:
+    assert lease.model_version_id is not None  # of an evaluate job
+    return lease.model_version_id
