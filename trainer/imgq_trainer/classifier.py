@@ -107,7 +107,7 @@ def load_classifier(
     Raises ArtifactInvalid, ArchitectureUnknown, DeviceUnavailable, EngineUnavailable,
     PrecisionUnsupported, QuantisationRefused, RangesInvalid.
     """
-    place = _device(device)
+    place = find_device(device)
     check_precision(precision, device, choose_engine(engine, str(place)))
     if threads is not None and threads < 1:
         raise ValueError("threads must be at least 1")
@@ -164,7 +164,8 @@ def _softmax(logits: Logits) -> Probabilities:
     return scores
 
 
-def _device(text: str) -> torch.device:
+def find_device(text: str) -> torch.device:
+    """Return a device that is there. Raises DeviceUnavailable."""
     try:
         device = torch.device(text)
     except RuntimeError as error:

@@ -34,7 +34,10 @@ class SmallCnn(nn.Module):
         return features
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        pooled = self.forward_features(pictures).mean((2, 3))  # (B, C)
+        return self.forward_head(self.forward_features(pictures))
+
+    def forward_head(self, features: torch.Tensor) -> torch.Tensor:
+        pooled = features.mean((2, 3))  # (B, C)
         dropped = nn.functional.dropout(pooled, self.drop_rate, self.training)
         scores: torch.Tensor = self.classifier(dropped)
         return scores

@@ -25,7 +25,7 @@ RUN = 16
 def embed(network: nn.Module, pictures: Pictures, device: str, crew: Crew, stop: Stop) -> Features:
     """Return every picture's features, (N, D), in the fastest precision that keeps labels.
 
-    network: not changed. Raises SourceChanged, Stopped.
+    network: not changed. Raises DatasetChanged, PictureUnreadable, Stopped.
     """
     engine = _engine(network, pictures, device, crew.count)
     run = max(RUN // engine.tile, 1) * engine.tile

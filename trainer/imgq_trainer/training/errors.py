@@ -14,10 +14,9 @@ TrainerError
     ├── TrainingDiverged
     ├── NoProgress
     ├── CheckpointInvalid
-    ├── SourceChanged
-    ├── ClassesUnseen
-    ├── EvaluationEmpty
-    └── ExportFailed
+    ├── PictureUnreadable
+    ├── ExportFailed
+    └── Unexpected
 """
 
 from collections.abc import Sequence
@@ -25,8 +24,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from imgq_trainer.errors import TrainerError
-
-SHOWN = 5
 
 
 class TrainingError(TrainerError):
@@ -142,30 +139,12 @@ class CheckpointInvalid(TrainingError):
         super().__init__(f"The checkpoint in {folder} cannot be used: {reason}.")
 
 
-class SourceChanged(TrainingError):
-    title = "The folder changed during the training"
-    hint = "Start again when nothing writes to the folder any more."
+class PictureUnreadable(TrainingError):
+    title = "A picture cannot be read any more"
 
     def __init__(self, path: bytes, reason: str) -> None:
         shown = path.decode("utf-8", "backslashreplace")
-        super().__init__(f"{shown} is not as it was when the dataset was made: {reason}.")
-
-
-class ClassesUnseen(TrainingError):
-    title = "The model does not know these classes"
-    hint = "Rename the folders to the model's labels, leave them out, or train on them."
-
-    def __init__(self, unseen: Sequence[str], known: Sequence[str]) -> None:
-        super().__init__(
-            f"The model was not trained on {_listed(unseen)}; it knows {_listed(known)}."
-        )
-
-
-class EvaluationEmpty(TrainingError):
-    title = "Nothing can be evaluated"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"The model cannot be evaluated: {reason}.")
+        super().__init__(f"{shown} was read before, but now it cannot be: {reason}.")
 
 
 class ExportFailed(TrainingError):
@@ -176,6 +155,9 @@ class ExportFailed(TrainingError):
         self.hint = hint
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+class Unexpected(TrainingError):
+    title = "Training failed unexpectedly"
+    hint = "The worker's log has the traceback. Please report it."
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""A look at some pictures' headers: how large they are, of which shape, with transparency or not."""
+"""A look at some pictures' headers: their sizes, and whether they have transparency."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

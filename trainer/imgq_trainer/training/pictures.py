@@ -1,7 +1,6 @@
 """Pictures as networks see them, by number: decoded once into a file, or again at each use."""
 
 import hashlib
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,14 +15,15 @@ import numpy as np
 from imgq_trainer.artifacts import Preprocessing
 from imgq_trainer.crew import Crew
 from imgq_trainer.datasets.values import Example
+from imgq_trainer.datasets.verifying import read_example
 from imgq_trainer.decoding import prepare_pillow
 from imgq_trainer.errors import Stopped
 from imgq_trainer.file_pixels import Decoder, ReadLimits
 from imgq_trainer.outcomes import Rejection
 from imgq_trainer.pipeline import STOP_CHECK_SECONDS
 from imgq_trainer.preprocessing import Pixels
-from imgq_trainer.reading import Found, Root, find, open_root, read
-from imgq_trainer.training.errors import SourceChanged
+from imgq_trainer.reading import Root, open_root
+from imgq_trainer.training.errors import PictureUnreadable
 
 T = TypeVar("T")
 Stop = Callable[[], bool]
@@ -34,7 +34,8 @@ RUN = 32
 class Pictures(Protocol):
     """how: resize is the side of a picture here, crop the part in its centre that is served."""
 
-    how: Preprocessing
+    @property
+    def how(self) -> Preprocessing: ...
 
     def __len__(self) -> int: ...
 
@@ -56,24 +57,16 @@ class DecodedPictures:
         return len(self.examples)
 
     def take(self, rows: Sequence[int]) -> Pixels:
-        """Raises SourceChanged."""
+        """Raises DatasetChanged, PictureUnreadable."""
         return np.stack([self._one(self.examples[row]) for row in rows])
 
     def _one(self, example: Example) -> Pixels:
-        found = find(self.root, example.path, max_file_bytes=self.limits.max_file_bytes)
-        if not isinstance(found, Found):
-            raise SourceChanged(example.path, found.detail)
-        with found:
-            content = read(found)
-        if isinstance(content, Rejection):
-            raise SourceChanged(example.path, content.detail)
-        if content.digest != example.digest:
-            raise SourceChanged(example.path, "its content is another")
+        data = read_example(self.root, example)
         whole = replace(self.how, crop=self.how.resize)
         decoder = Decoder(whole, False, self.limits.max_pixels, self.crew.pictures)
-        pixels = decoder.pixels(content.data, example.path)
-        if isinstance(pixels, Rejection):
-            raise SourceChanged(example.path, pixels.detail)
+        pixels = decoder.pixels(data, example.path)
+        if isinstance(pixels, Rejection):  # its bytes were sound when the dataset was made
+            raise PictureUnreadable(example.path, pixels.detail)
         return pixels
 
 
@@ -108,7 +101,7 @@ def stored_bytes(count: int, how: Preprocessing) -> int:
 def store_pictures(source: DecodedPictures, folder: Path, stop: Stop) -> StoredPictures:
     """Decode every picture once into a file, or find the file of an earlier run.
 
-    Raises SourceChanged, Stopped, OSError if the disk is full.
+    Raises DatasetChanged, PictureUnreadable, Stopped, OSError if the disk is full.
     """
     side = source.how.resize
     shape = (len(source), side, side, 3)
@@ -120,7 +113,7 @@ def store_pictures(source: DecodedPictures, folder: Path, stop: Stop) -> StoredP
         for rows, pixels in in_runs(source.take, len(source), RUN, source.crew, stop):
             space[rows.start : rows.stop] = pixels
         space.flush()
-        os.replace(fresh, path)
+        fresh.replace(path)
     return StoredPictures(source.how, np.load(path, mmap_mode="r"))
 
 

@@ -19,7 +19,7 @@ LEAST_DEVIATION = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """weight: (K, D), bias: (K,), for features as they come. l2: the strength it was fitted with."""
+    """weight: (K, D), bias: (K,), for features as they come. l2: what it was fitted with."""
 
     weight: torch.Tensor
     bias: torch.Tensor

@@ -1,0 +1,61 @@
+"""`python -m imgq_trainer train|evaluate SPEC.json`: one JSON event a line on stdout.
+
+Exit: 0 after `done`, 1 after `failed`, 143 when SIGTERM ended it, 2 for wrong arguments. What
+else may go wrong is a traceback on stderr, after a `failed` that says so.
+"""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+KINDS = ("train", "evaluate")
+STOPPED = 128 + signal.SIGTERM
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 2 or arguments[0] not in KINDS:
+        sys.stderr.write("usage: python -m imgq_trainer {train|evaluate} SPEC.json\n")
+        return 2
+    told_to_stop = threading.Event()
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        told_to_stop.set()
+
+    signal.signal(signal.SIGTERM, on_term)  # before imports that take seconds
+    return _run(arguments[0], Path(arguments[1]), told_to_stop)
+
+
+def _run(kind: str, path: Path, told_to_stop: threading.Event) -> int:
+    from imgq_trainer.errors import Stopped, TrainerError
+    from imgq_trainer.training.assessing import run_evaluation
+    from imgq_trainer.training.errors import SpecInvalid, Unexpected
+    from imgq_trainer.training.events import Events
+    from imgq_trainer.training.running import run_training
+    from imgq_trainer.training.spec import TrainSpec, read_spec
+
+    # Whatever a library prints must not come between the events.
+    events = Events(sys.stdout)
+    sys.stdout = sys.stderr
+    try:
+        spec = read_spec(path)
+        if spec.kind != kind:
+            raise SpecInvalid(path, f"its kind is {spec.kind!r}, not {kind!r}")
+        if isinstance(spec, TrainSpec):
+            run_training(spec, events, told_to_stop.is_set)
+        else:
+            run_evaluation(spec, events, told_to_stop.is_set)
+    except Stopped:
+        return STOPPED
+    except TrainerError as error:
+        events.failed(error)
+        return 1
+    except Exception as error:
+        events.failed(Unexpected(error))
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

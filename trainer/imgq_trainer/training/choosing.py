@@ -1,0 +1,127 @@
+"""The candidates of a training, made one after the other, and the one that is chosen."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from imgq_trainer.artifacts import Preprocessing
+from imgq_trainer.datasets.values import Split
+from imgq_trainer.training.candidates import (
+    Candidate,
+    NetworkTrainer,
+    Prober,
+    Workshop,
+    choose,
+    learned_nothing,
+)
+from imgq_trainer.training.config import NetworkKnobs
+from imgq_trainer.training.courses import macro_f1
+from imgq_trainer.training.errors import NoProgress, OutOfMemory, TrainingDiverged
+from imgq_trainer.training.events import Stage
+from imgq_trainer.training.pictures import Pictures
+from imgq_trainer.training.plans import Plan
+from imgq_trainer.training.probing import Probe, Truth
+from imgq_trainer.training.starting import Start
+
+#: a network that was trained on fewer pictures is trained again on validation's too
+FEW_PICTURES = 2000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Makers:
+    """Makes the plan's candidates, and the chosen one once more."""
+
+    shop: Workshop
+    plan: Plan
+    #: the pictures that are learned from, in a view
+    pictures: Callable[[Preprocessing], Pictures]
+
+    def best(self) -> tuple[Candidate, Candidate | None, str]:
+        """Return the best candidate on validation, the probe, and what was decided."""
+        truth = self.shop.pool.truth[self.shop.pool.rows(Split.VAL)]
+        made: list[Candidate] = []
+        probe: Probe | None = None
+        if self.plan.probed:
+            self._say(Stage.PROBE)
+            candidate, probe = self._prober().make()
+            made.append(candidate)
+        for trainer in self._trainers():
+            if made and self.shop.loop.machine.time_is_over():
+                break
+            self._say(trainer.stage)
+            made += self._tried(trainer, probe, bool(made))
+        kept = [made[0], *(c for c in made[1:] if not learned_nothing(c, truth))]
+        if kept[0].history and learned_nothing(kept[0], truth):
+            if len(kept) == 1:
+                raise NoProgress(kept[0].stage, len(kept[0].history))
+            kept = kept[1:]
+        best = choose(kept, truth)
+        compared = _compared(made, best, truth)
+        self.shop.loop.events.log(compared)
+        return best, made[0] if self.plan.probed else None, compared
+
+    def refitted(self, best: Candidate) -> tuple[Candidate, str]:
+        """Return the chosen candidate trained on validation's pictures too, where that is sound."""
+        pool, asked = self.shop.pool, self.shop.config.refit
+        learned = len(pool.rows(Split.TRAIN))
+        if asked == "no" or not len(pool.rows(Split.VAL)):
+            return best, "The model was trained on the training split alone."
+        if best.stage is Stage.PROBE:
+            self._say(Stage.REFIT)
+            _, probe = self._prober().make()
+            again, _ = self._prober().refit(probe, best.val_logits)
+            return again, (
+                "The model was fitted again on the training and validation splits together, as"
+                f" strongly (L2 {probe.l2}); its temperature is that of the fit before."
+            )
+        if (asked == "auto" and learned >= FEW_PICTURES) or self.shop.loop.machine.time_is_over():
+            return best, "The model was trained on the training split alone."
+        self._say(Stage.REFIT)
+        trainer = next(
+            t for t in self._trainers() if t.start is best.start and t.stage is best.stage
+        )
+        return trainer.refit(best, self._refitted_probe(best)), (
+            "The model was trained again on the training and validation splits together, for"
+            f" {best.best_epoch} epochs, the number that validation had found best; its"
+            " temperature is that of the training before."
+        )
+
+    def _refitted_probe(self, best: Candidate) -> Probe | None:
+        if best.stage is not Stage.FINETUNE or not self.plan.probed:
+            return None
+        candidate, probe = self._prober().make()
+        return self._prober().refit(probe, candidate.val_logits)[1]
+
+    def _tried(self, trainer: NetworkTrainer, probe: Probe | None, others: bool) -> list[Candidate]:
+        """Train; a failure is the end only if there is no other model."""
+        try:
+            return trainer.make(probe if trainer.stage is Stage.FINETUNE else None)
+        except (TrainingDiverged, OutOfMemory) as error:
+            if not others:
+                raise
+            self.shop.loop.events.log(f"{error} The models made before count.", "warning")
+            return []
+
+    def _prober(self) -> Prober:
+        return Prober(self.shop, self.plan.start, self.pictures(self.plan.how))
+
+    def _trainers(self) -> Iterator[NetworkTrainer]:
+        config, plan = self.shop.config, self.plan
+        if plan.finetuned:
+            yield self._trainer(Stage.FINETUNE, plan.start, plan.how, config.finetune)
+        if plan.blank:
+            yield self._trainer(Stage.SCRATCH, plan.start, plan.how, config.scratch)
+        if plan.small is not None:
+            yield self._trainer(Stage.SCRATCH, plan.small, plan.small.preprocessing, config.scratch)
+
+    def _trainer(
+        self, stage: Stage, start: Start, how: Preprocessing, knobs: NetworkKnobs
+    ) -> NetworkTrainer:
+        return NetworkTrainer(self.shop, stage, start, self.pictures(how), knobs)
+
+    def _say(self, stage: Stage) -> None:
+        self.shop.loop.events.stage(stage)
+
+
+def _compared(made: Sequence[Candidate], best: Candidate, truth: Truth) -> str:
+    figures = ", ".join(f"{c.name} {macro_f1(c.val_logits, truth):.3f}" for c in made)
+    return f"Macro-F1 on {len(truth)} pictures of validation: {figures}. Chosen: {best.name}."

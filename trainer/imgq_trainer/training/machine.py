@@ -1,0 +1,40 @@
+"""Where a training computes: on which device, with how many threads, and until when."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from imgq_trainer.engines import BF16, precisions
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    device: torch.device
+    threads: int
+    #: asked between two steps; True ends the training, as resumably as can be
+    stop: Callable[[], bool]
+    #: on the clock of time.monotonic; None for no limit
+    deadline_seconds: float | None = None
+
+    def time_is_over(self) -> bool:
+        return self.deadline_seconds is not None and time.monotonic() > self.deadline_seconds
+
+    def autocast(self, wanted: bool) -> AbstractContextManager[object]:
+        """Compute in bfloat16 within a block, where that is fast."""
+        fast = wanted and BF16 in precisions(str(self.device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+
+    @contextmanager
+    def repeatable(self) -> Iterator[None]:
+        """Compute the same bits each time within a block: surely on a CPU, mostly on a GPU."""
+        threads, before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        torch.set_num_threads(self.threads)
+        torch.use_deterministic_algorithms(True, warn_only=self.device.type != "cpu")
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+            torch.set_num_threads(threads)

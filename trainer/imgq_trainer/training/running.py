@@ -1,0 +1,219 @@
+"""A training from its beginning to its end: the only place that knows all parts."""
+
+import hashlib
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from time import monotonic
+
+import numpy as np
+from pydantic import JsonValue
+
+from imgq_trainer.artifacts import Artifact, Preprocessing
+from imgq_trainer.classifier import find_device
+from imgq_trainer.crew import Crew
+from imgq_trainer.datasets.making import make_dataset
+from imgq_trainer.datasets.snapshots import DATASET_FILE, read_dataset, write_dataset
+from imgq_trainer.datasets.values import Dataset, Split
+from imgq_trainer.evaluating.calibration import fit_temperature
+from imgq_trainer.evaluating.scored import Scored
+from imgq_trainer.file_pixels import ReadLimits
+from imgq_trainer.training.candidates import Candidate, Pool, Workshop
+from imgq_trainer.training.checkpoints import Checkpoint, Keeper, read_checkpoint
+from imgq_trainer.training.choosing import Makers
+from imgq_trainer.training.config import Config, configure
+from imgq_trainer.training.errors import SeveralDevicesUnsupported
+from imgq_trainer.training.events import Events, Stage
+from imgq_trainer.training.judging import (
+    Told,
+    examples_of,
+    judge_model,
+    metrics_of,
+    say_done,
+    say_scanned,
+    versions,
+)
+from imgq_trainer.training.looking import look_at
+from imgq_trainer.training.loop import Loop
+from imgq_trainer.training.machine import Machine
+from imgq_trainer.training.pictures import Pictures, Stop, decoded_pictures, store_pictures
+from imgq_trainer.training.plans import check_disk, make_plan, pictures_fit
+from imgq_trainer.training.scoring import Judge
+from imgq_trainer.training.spec import TrainSpec
+from imgq_trainer.training.starting import Start, find_start
+from imgq_trainer.training.writing import write_model
+
+#: what one training need not have in common with another to go on from its checkpoint
+NOT_IDENTITY = {"work_dir", "resume", "threads", "max_seconds", "name"}
+
+
+def run_training(spec: TrainSpec, events: Events, stop: Stop) -> None:
+    """Train, evaluate, report; the last event is `done`.
+
+    stop: asked several times a second, and between two steps. Raises TrainerError; Stopped after a
+    checkpoint of the network that is underway.
+    """
+    deadline = None if spec.max_seconds is None else monotonic() + spec.max_seconds
+    config = configure(spec)
+    if spec.processes > 1:
+        raise SeveralDevicesUnsupported(spec.processes)
+    machine = Machine(find_device(spec.device), spec.threads, stop, deadline)
+    spec.work_dir.mkdir(parents=True, exist_ok=True)
+    start = find_start(spec, spec.work_dir / "models")
+    check_disk(spec.work_dir, start)
+    limits = ReadLimits(spec.max_pixels, spec.max_file_bytes)
+    with Crew(spec.threads) as crew, ExitStack() as stack:
+        events.stage(Stage.SCAN)
+        dataset = _dataset(spec, limits, crew, stop)
+        say_scanned(events, dataset)
+        _Training(spec, config, events, machine, start, dataset, limits, crew, stack, {}).run()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Training:
+    spec: TrainSpec
+    config: Config
+    events: Events
+    machine: Machine
+    start: Start
+    dataset: Dataset
+    limits: ReadLimits
+    crew: Crew
+    #: closes what views hold open
+    stack: ExitStack
+    views: dict[Preprocessing, Pictures]
+
+    def run(self) -> None:
+        pool = Pool(self.dataset)
+        looks = look_at(self.spec.root, pool.examples, self.limits)
+        smallest = min(pool.counts(Split.TRAIN, Split.VAL))
+        classes = len(self.dataset.labels)
+        plan = make_plan(self.spec, self.config, self.start, looks, smallest, classes)
+        shop = self._workshop(pool)
+        notes = [*plan.notes, shop.balance(Split.TRAIN).words]
+        for note in notes:
+            self.events.log(note)
+        makers = Makers(shop, plan, self._pictures)
+        best, probe, compared = makers.best()
+        final, refitted = makers.refitted(best)
+        self.events.log(refitted)
+        self._finish(best, final, probe, [*notes, compared, refitted])
+
+    def _workshop(self, pool: Pool) -> Workshop:
+        folder, spec = self.spec.work_dir, self.spec
+        identity = _identity(spec, self.dataset)
+        before = Checkpoint(identity)
+        if spec.resume is not None:
+            before = read_checkpoint(spec.resume, identity)
+            self.events.log(f"Training goes on from checkpoint {before.number}.")
+        keeper = Keeper(folder / "checkpoints", before, self.events)
+        loop = Loop(self.machine, keeper, self.events, self.config.checkpoints)
+        return Workshop(pool, self.config, loop, self.crew, folder / "cache", spec.seed)
+
+    def _pictures(self, how: Preprocessing) -> Pictures:
+        """Return what is learned from in a view, stored unless it is used once or is too large."""
+        if how not in self.views:
+            spec, examples = self.spec, Pool(self.dataset).examples
+            pictures = decoded_pictures(spec.root, examples, how, self.limits, self.crew)
+            self.views[how] = source = self.stack.enter_context(pictures)
+            if spec.preset != "fast" and pictures_fit(
+                spec.work_dir, self.config, len(examples), how
+            ):
+                self.views[how] = store_pictures(source, spec.work_dir / "cache", self.machine.stop)
+        return self.views[how]
+
+    def _finish(
+        self, best: Candidate, final: Candidate, probe: Candidate | None, notes: list[str]
+    ) -> None:
+        work, spec, dataset = self.spec.work_dir, self.spec, self.dataset
+        self.events.stage(Stage.CALIBRATE)
+        pool = Pool(dataset)
+        truth = pool.truth[pool.rows(Split.VAL)]
+        temperature = fit_temperature(best.val_logits, truth) if len(truth) else 1.0
+        majority = int(np.argmax(pool.counts(Split.TRAIN)))
+        provenance = self._provenance(final, dataset.labels[majority])
+        self.events.stage(Stage.EVALUATE)
+        judge = Judge(
+            spec.root, self.limits, self.crew, str(self.machine.device), self.machine.stop
+        )
+
+        def scored(candidate: Candidate, place: str) -> tuple[Artifact, Scored]:
+            model = write_model(
+                work / place, candidate, dataset.labels, temperature, {}, provenance
+            )
+            examples = examples_of(dataset, Split.TEST)
+            return model, judge.score(judge.classifier(model), examples)
+
+        unjudged, scores = scored(final, "unjudged")
+        probed = None if probe in (None, best) or probe is None else scored(probe, "probe")[1]
+        self.events.stage(Stage.REPORT)
+        told = Told(
+            title=f"Training of {spec.name}",
+            model=spec.name,
+            settings=_settings(spec, self.config),
+            notes=notes,
+            history=final.history,
+            digests={"weights": unjudged.model.weights.sha256},
+        )
+        verdict = judge_model(
+            judge,
+            unjudged,
+            dataset,
+            told,
+            work,
+            majority=majority,
+            probe=probed,
+            scored=scores,
+            seed=spec.seed,
+            tested_on="test split",
+        )
+        metrics = metrics_of(verdict.evaluation)
+        artifact = write_model(
+            work / "artifact", final, dataset.labels, temperature, metrics, provenance
+        )
+        say_done(self.events, artifact, verdict, dataset, work)
+
+    def _provenance(self, final: Candidate, majority: str) -> dict[str, JsonValue]:
+        found = versions()
+        return {
+            "title": self.spec.name,
+            "dataset": self.dataset.digest,
+            "test_split": self.dataset.test_digest,
+            "parent": final.start.parent,
+            "seed": final.seed,
+            "preset": self.spec.preset,
+            "stage": str(final.stage),
+            "majority": majority,
+            "code_version": found.get("imgq", "unknown"),
+            "versions": dict(found),
+        }
+
+
+def _dataset(spec: TrainSpec, limits: ReadLimits, crew: Crew, stop: Stop) -> Dataset:
+    """Make the dataset; when a training goes on, it is the one that it began with."""
+    folder = spec.work_dir / "dataset"
+    if spec.resume is not None and (folder / DATASET_FILE).exists():
+        return read_dataset(folder)
+    dataset = make_dataset(
+        spec.root,
+        manifest=spec.manifest,
+        fractions=spec.fractions,
+        group_by=spec.group_by,
+        limits=limits,
+        crew=crew,
+        stop=stop,
+        progress=lambda done, total: None,
+    )
+    write_dataset(folder, dataset)
+    return dataset
+
+
+def _identity(spec: TrainSpec, dataset: Dataset) -> str:
+    asked = spec.model_dump(mode="json", exclude=NOT_IDENTITY)
+    text = json.dumps([asked, dataset.digest], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _settings(spec: TrainSpec, config: Config) -> dict[str, JsonValue]:
+    asked = spec.model_dump(mode="json", exclude={"config", "work_dir", "resume"})
+    return {**asked, "config": config.model_dump(mode="json")}
