@@ -30,8 +30,11 @@ LEAST_CONTRAST = 2.0
 #: signs in a key, and how many of the weakest are tried both ways
 SIGNS: Final = 24
 WEAK: Final = 6
-#: under one key, how many others a picture is compared with at most: the nearest ones
+#: under one key, with how many others a picture's lowest frequencies are compared: the nearest
 MOST_COMPARED = 64
+#: With about how many others, alike by their lowest frequencies, the whole fingerprint is compared.
+#: It bounds the work where all pictures are of one scene; 70,000 pieces of clothing need 5 in the mean.
+MOST_LOOKED_AT = 128
 #: how many pairs are compared at once
 PAIRS = 1 << 14
 #: how far one frequency of two fingerprints can be apart if they are alike enough
@@ -56,13 +59,18 @@ def like_pairs(looks: Looks, stop: Callable[[], bool]) -> Iterator[tuple[Indices
     Pictures that show nothing are like no other. Raises Stopped.
     """
     waves = _frequencies(looks, stop)
+    looked = np.zeros(len(waves), np.int32)
     for one, other in _candidates(waves, stop):
         for at in range(0, len(one), PAIRS):
             if stop():
                 raise Stopped
             first, second = one[at : at + PAIRS], other[at : at + PAIRS]
-            near = np.square(waves[first] - waves[second]).sum(1) <= _REACH**2
+            least = _least_likeness(looks, first, second)
+            # Vectors of length 1 are sqrt(2 - 2 * likeness) apart, and no part of them further.
+            near = np.square(waves[first] - waves[second]).sum(1) <= 2 - 2 * least
+            near &= looked[first] < MOST_LOOKED_AT
             first, second = first[near], second[near]
+            np.add.at(looked, first, 1)
             alike = _alike(looks, first, second)
             yield first[alike], second[alike]
 
@@ -76,16 +84,20 @@ def _vectors(pixels: Bytes) -> Floats:
     return np.concatenate([grey, colour.reshape(len(pixels), COLOUR * COLOUR * 3)], 1)
 
 
+def _least_likeness(looks: Looks, first: Indices, second: Indices) -> Floats:
+    same_size = (looks.sizes[first] == looks.sizes[second]).all(1)
+    return np.where(same_size, np.float32(SAME_SIZE_LIKENESS), np.float32(OTHER_SIZE_LIKENESS))
+
+
 def _alike(looks: Looks, first: Indices, second: Indices) -> npt.NDArray[np.bool_]:
     one, other = _vectors(looks.pixels[first]), _vectors(looks.pixels[second])
     ones, others = np.linalg.norm(one, axis=1), np.linalg.norm(other, axis=1)
     likeness = np.einsum("ij,ij->i", one, other) / np.maximum(ones * others, 1e-6)
     size, other_size = looks.sizes[first], looks.sizes[second]
-    same_size = (size == other_size).all(1)
     means = [looks.pixels[each, : GREY * GREY].mean(1) for each in (first, second)]
     contrast = np.maximum(ones, others) / np.maximum(np.minimum(ones, others), 1e-6)
     return np.asarray(
-        (likeness >= np.where(same_size, SAME_SIZE_LIKENESS, OTHER_SIZE_LIKENESS))
+        (likeness >= _least_likeness(looks, first, second))
         & (np.abs(means[0] - means[1]) <= MOST_BRIGHTER)
         & (contrast <= MOST_CONTRAST)
         & _same_shape(size, other_size)

@@ -61,7 +61,8 @@ def list_manifest(
         raise ManifestNamesMissing(missing)
     labels = {listed.label for listed in files.values()}
     check_labels(labels)
-    notes = (f"The manifest names {repeated} pictures more than once.",) if repeated else ()
+    more = "1 picture" if repeated == 1 else f"{repeated} pictures"
+    notes = (f"The manifest names {more} more than once.",) if repeated else ()
     return Listing(tuple(files[path] for path in sorted(files)), tuple(sorted(labels)), notes=notes)
 
 

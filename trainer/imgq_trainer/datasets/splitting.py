@@ -134,13 +134,13 @@ def _repair(
     for side, label in itertools.product(_REPAIRED, every):
         if counts[label, side] or not getattr(fractions, side):
             continue
-        unit = _spare(units_of[label], side, labels, sides, counts)
-        if unit is not None:
-            for each in labels[unit]:
-                counts[each, sides[unit]] -= 1
+        spare = _spare(units_of[label], side, labels, sides, counts)
+        if spare is not None:
+            for each in labels[spare]:
+                counts[each, sides[spare]] -= 1
                 counts[each, side] += 1
-            sides[unit] = side
-            lent[label, side] = unit
+            sides[spare] = side
+            lent[label, side] = spare
     return lent
 
 
