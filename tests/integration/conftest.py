@@ -37,15 +37,17 @@ class Processes:
 
     settings: Settings
     logs: Path
+    #: what they are told besides the settings
+    environ: dict[str, str] = field(default_factory=dict)
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, process: str, **changes: object) -> subprocess.Popen[bytes]:
-        """Start a worker or a reconciler."""
+        """Start a worker, a trainer or a reconciler."""
         settings = self.settings.model_copy(update=changes)
         with (self.logs / f"{process}-{len(self._running)}.log").open("wb") as log:
             started = subprocess.Popen(
                 [sys.executable, "-m", "imgq_workers", process],
-                env=environment(settings),
+                env=environment(settings) | self.environ,
                 stderr=log,
                 stdout=log,
                 start_new_session=True,

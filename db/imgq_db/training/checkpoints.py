@@ -8,7 +8,10 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint that was whole when it was registered. seq: its place among the events."""
+    """A checkpoint that was whole when it was registered.
+
+    path: relative to the folder that attempts work in. seq: its place among the events.
+    """
 
     path: Path
     sha256: str

@@ -47,7 +47,7 @@ class EpochEnded:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointWritten:
-    """A checkpoint that is whole on the disk."""
+    """A checkpoint that is whole on the disk. path: relative to the attempt's folder."""
 
     path: Path
     sha256: str

@@ -68,17 +68,18 @@ def keep_folder(folder: Path, target: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def keep_picture(settings: Settings, digest: bytes, content: bytes) -> None:
-    """Write the bytes of a test picture to their place, unless they are there."""
+def keep_picture(settings: Settings, digest: bytes, content: bytes) -> bool:
+    """Write the bytes of a test picture to their place. False: they are those of another one."""
+    if hashlib.sha256(content).digest() != digest:
+        return False
     target = kept_picture(settings, digest)
-    if target.is_file() and target.stat().st_size == len(content):
-        return
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".incoming-", delete=False) as file:
         file.write(content)
     written = Path(file.name)
     written.chmod(0o644)
     written.replace(target)
+    return True
 
 
 def _files(folder: Path) -> Iterator[Path]:
