@@ -8,6 +8,8 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +32,7 @@ FOLDER = Path.home() / ".cache" / "imgq-bench"
 def main() -> None:
     """Measure what was asked for; print and write the tables."""
     asked = read_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack is stopped too
     asked.folder.mkdir(parents=True, exist_ok=True)
     results = asked.folder / "results.json"
     record = read_record(results) if asked.resume and results.exists() else Record(results)
@@ -38,6 +41,8 @@ def main() -> None:
     for peer in peers:
         if peer.package not in versions:
             record.skip(peer.name, f"{peer.package} could not be installed")
+    record.note("pictures", lambda: asked.pictures)
+    asked.pictures = record.facts["pictures"]  # a run goes on as it began
     record.note("machine", describe_machine)
     record.facts["versions"] = describe_versions(versions)
     try:
