@@ -33,7 +33,7 @@ WEAK: Final = 6
 #: under one key, with how many others a picture's lowest frequencies are compared: the nearest
 MOST_COMPARED = 64
 #: With about how many others, alike by their lowest frequencies, the whole fingerprint is compared.
-#: It bounds the work where all pictures are of one scene; 70,000 pieces of clothing need 5 in the mean.
+#: It bounds the work where all pictures are of one scene; 70,000 pieces of clothing need 5 each.
 MOST_LOOKED_AT = 128
 #: how many pairs are compared at once
 PAIRS = 1 << 14
@@ -151,15 +151,19 @@ def _candidates(waves: Floats, stop: Callable[[], bool]) -> Iterator[tuple[Indic
     strongest = waves[shown, 0]
     places = _places(keys, strongest)
     order = np.argsort(places)
+    ordered = places[order]
     for turned in _subsets(range(WEAK)):
-        if stop():
-            raise Stopped
         flips = np.bitwise_or.reduce(powers[weakest[:, list(turned)]], axis=1, initial=0)
-        one, at = _meet(places[order], keys ^ flips, strongest)
-        other = order[at]
-        # A pair under one and the same key is met from both sides.
-        apart = one < other if not turned else one != other
-        yield shown[one[apart]], shown[other[apart]]
+        asked = keys ^ flips
+        for at in range(0, len(keys), PAIRS):
+            if stop():
+                raise Stopped
+            block = slice(at, at + PAIRS)
+            one, near = _meet(ordered, asked[block], strongest[block])
+            one, other = one + at, order[near]
+            # A pair under one and the same key is met from both sides.
+            apart = one < other if not turned else one != other
+            yield shown[one[apart]], shown[other[apart]]
 
 
 def _places(keys: Indices, value: Floats) -> Indices:
