@@ -4,6 +4,7 @@ Exit: 0 after `done`, 1 after `failed`, 143 when SIGTERM ended it, 2 for wrong a
 else may go wrong is a traceback on stderr, after a `failed` that says so.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -24,6 +25,9 @@ def main(arguments: list[str]) -> int:
         told_to_stop.set()
 
     signal.signal(signal.SIGTERM, on_term)  # before imports that take seconds
+    # torch reads it when it is imported. Threads that spin while they wait starve whoever shares
+    # the cores, and then each other: on 2 busy cores a step took 3 to 10 times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return _run(arguments[0], Path(arguments[1]), told_to_stop)
 
 

@@ -80,14 +80,16 @@ class Keeper:
         path, digest = write_checkpoint(self._folder, self._last)
         self._written_at = time.monotonic()
         self._events.checkpoint(path, digest, stage, epoch)
-        for old in sorted(self._folder.glob("[0-9]*"))[:-KEPT]:
-            shutil.rmtree(old)
+        kept = {_name(self._last.number - age) for age in range(KEPT)}
+        for other in self._folder.glob("[0-9]*"):
+            if other.name not in kept:  # older, or of a training before this one
+                shutil.rmtree(other)
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> tuple[Path, str]:
     """Return the new checkpoint's folder, and the sha256 of its state file, which covers all."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{checkpoint.number:06d}"
+    path = folder / _name(checkpoint.number)
     fresh = folder / f".{path.name}.new"
     for left in (fresh, path):  # what a crash left there
         shutil.rmtree(left, ignore_errors=True)
@@ -133,6 +135,10 @@ def read_checkpoint(path: Path, identity: str) -> Checkpoint:
     if found.identity != identity:
         raise CheckpointInvalid(path, "it is of a training of other pictures or settings")
     return found
+
+
+def _name(number: int) -> str:
+    return f"{number:06d}"
 
 
 def _memory(underway: Mapping[str, Any], tensors: Tensors) -> Memory:

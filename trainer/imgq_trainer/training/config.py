@@ -127,6 +127,9 @@ SCRATCH: dict[str, Any] = {
 
 
 class Config(_Knobs):
+    weights: str | None = Field(
+        None, description="safetensors file of the named backbone's weights, an absolute path"
+    )
     imbalance: Imbalance = Field(
         "auto",
         description="`weights` in the loss, a balanced `sampler`, or `logits` adjusted by the"

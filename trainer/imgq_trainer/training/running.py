@@ -4,6 +4,7 @@ import hashlib
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 
 import numpy as np
@@ -59,7 +60,8 @@ def run_training(spec: TrainSpec, events: Events, stop: Stop) -> None:
         raise SeveralDevicesUnsupported(spec.processes)
     machine = Machine(find_device(spec.device), spec.threads, stop, deadline)
     spec.work_dir.mkdir(parents=True, exist_ok=True)
-    start = find_start(spec, spec.work_dir / "models")
+    weights = None if config.weights is None else Path(config.weights)
+    start = find_start(spec, spec.work_dir / "models", weights)
     check_disk(spec.work_dir, start)
     limits = ReadLimits(spec.max_pixels, spec.max_file_bytes)
     with Crew(spec.threads) as crew, ExitStack() as stack:

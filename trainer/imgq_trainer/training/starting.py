@@ -65,17 +65,18 @@ class Start:
         return network
 
 
-def find_start(spec: TrainSpec, models: Path) -> Start:
+def find_start(spec: TrainSpec, models: Path, weights: Path | None = None) -> Start:
     """Return what the spec asks to start from.
 
-    models: a folder for the default model's files. Raises BackboneUnknown, BackboneUnsuited,
+    models: a folder for the default model's files. weights: a file for the backbone that the spec
+    names. Raises BackboneUnknown, BackboneUnsuited, WeightsNotSafetensors, WeightsUnfit,
     ArtifactInvalid, WeightsPackageMissing.
     """
     if spec.init_artifact is not None:
         artifact = load_artifact(spec.init_artifact)
         return start_from(artifact, spec.parent or artifact.digest)
-    if spec.backbone is not None and spec.backbone != LITE0.name:
-        return _named(spec.backbone, spec.init)
+    if spec.backbone is not None and (weights is not None or spec.backbone != LITE0.name):
+        return _named(spec.backbone, spec.init, weights)
     start = start_from(write_builtin_artifact(models / "imagenet"), "imagenet:1")
     if spec.init == "scratch":
         return Start(start.architecture, start.preprocessing, {}, None)
@@ -112,7 +113,7 @@ def _without_head(network: nn.Module) -> State:
     return {name: value for name, value in network.state_dict().items() if name not in names}
 
 
-def _named(name: str, init: str) -> Start:
+def _named(name: str, init: str, weights: Path | None) -> Start:
     if not timm.is_model(name):
         known = timm.list_models()
         raise BackboneUnknown(name, difflib.get_close_matches(name, known, CLOSE_MATCHES))
@@ -122,11 +123,12 @@ def _named(name: str, init: str) -> Start:
         raise BackboneUnsuited(name, str(error)) from error
     how = _preprocessing_of(name, network)
     architecture = Architecture("timm", name, {})
-    cached = _cached_weights(network) if init == "imagenet" else None
-    if cached is None:
+    if weights is None and init == "imagenet":
+        weights = _cached_weights(network)
+    if weights is None:
         return Start(architecture, how, {}, None)
-    state = read_weights(cached, name, network)
-    return Start(architecture, how, state, f"timm/{name}")
+    state = read_weights(weights, name, network)
+    return Start(architecture, how, state, f"timm/{name} with {weights.name}")
 
 
 def read_weights(path: Path, name: str, network: nn.Module) -> State:
