@@ -55,6 +55,7 @@ CATALOGUE = (
     Entry("completion", OPERATE, "Print the completion script of a shell."),
     Entry("api", SERVE, "Run the REST server."),
     Entry("worker", SERVE, "Run a worker."),
+    Entry("trainer", SERVE, "Run a trainer."),
     Entry("reconciler", SERVE, "Run the reconciler."),
     Entry("db", SERVE, "Bring the database up to date."),
 )

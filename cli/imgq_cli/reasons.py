@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgq_cli.codes import MEANING
 from imgq_cli.dry_runs import labelling_command
@@ -38,7 +38,14 @@ def explain(job: Job, around: Surroundings) -> list[Reason]:
         "failed": _failed,
         "cancelled": _cancelled,
     }
-    return list(of_state[job["state"]](job, around))
+    return list(of_state[job["state"]](job, _those_for(job, around)))
+
+
+def _those_for(job: Job, around: Surroundings) -> Surroundings:
+    """Leave out the workers that take other kinds of jobs."""
+    queue = "classify" if job.get("kind", "classify") == "classify" else "train"
+    takers = [worker for worker in around.workers if worker.get("queue", "classify") == queue]
+    return replace(around, workers=takers)
 
 
 def _waits(job: Job, around: Surroundings) -> Iterator[Reason]:

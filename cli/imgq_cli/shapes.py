@@ -133,6 +133,7 @@ class Worker(TypedDict):
     host: str
     pid: NotRequired[int]
     device: str
+    queue: NotRequired[str]
     state: str
     job: str | None
     images_per_second: float | None

@@ -15,7 +15,7 @@ from imgq_db.settings import Settings, load_settings
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OWN = ("migrate", "api", "worker", "worker-gpu", "reconciler", "imgq")
+OWN = ("migrate", "api", "worker", "worker-gpu", "trainer", "reconciler", "imgq")
 RUNNING = sorted(set(SERVICES) - {"migrate", "imgq"})
 HEALTHY, COMPLETED = "service_healthy", "service_completed_successfully"
 
@@ -106,7 +106,7 @@ def test_the_command_line_starts_only_when_it_is_asked_for() -> None:
     assert {"source": "imgq_bootstrap_key", "target": "imgq_api_key"} in service["secrets"]
 
 
-@pytest.mark.parametrize("name", ["api", "worker", "worker-gpu", "reconciler"])
+@pytest.mark.parametrize("name", ["api", "worker", "worker-gpu", "trainer", "reconciler"])
 def test_processes_wait_for_the_migrations(name: str) -> None:
     assert SERVICES[name]["depends_on"]["migrate"] == {"condition": COMPLETED}
 
@@ -116,10 +116,12 @@ def test_the_api_starts_without_redis() -> None:
 
 
 def test_a_worker_may_take_longer_to_stop_than_its_loop_lasts() -> None:
-    grace = {SERVICES[name]["stop_grace_period"] for name in ("worker", "worker-gpu")}
+    workers = ("worker", "worker-gpu", "trainer")
+    grace = {SERVICES[name]["stop_grace_period"] for name in workers}
 
     assert grace == {"40s"}
     assert Settings.model_fields["loop_seconds"].default < 40
+    assert Settings.model_fields["train_stop_seconds"].default < 40
 
 
 def test_only_the_gpu_worker_asks_for_a_gpu_and_only_in_its_profile() -> None:
@@ -134,11 +136,11 @@ def test_only_the_gpu_worker_asks_for_a_gpu_and_only_in_its_profile() -> None:
 def test_pictures_are_mounted_read_only() -> None:
     mounts = [m for name in OWN for m in SERVICES[name].get("volumes", []) if isinstance(m, dict)]
 
-    assert [(m["target"], m["read_only"]) for m in mounts] == [("/photos", True)] * 2
+    assert [(m["target"], m["read_only"]) for m in mounts] == [("/photos", True)] * 3
 
 
 def test_api_and_workers_share_one_data_directory() -> None:
-    for name in ("api", "worker", "worker-gpu"):
+    for name in ("api", "worker", "worker-gpu", "trainer"):
         assert "data:/var/lib/imgq" in SERVICES[name]["volumes"]
     assert "IMGQ_DATA_DIR=/var/lib/imgq" in (ROOT / "docker/Dockerfile").read_text()
 

@@ -22,8 +22,8 @@ class ChildSpec:
     #: A word of the command line, by which the process is known again.
     command: str
     env: Mapping[str, str] = field(repr=False)
-    #: Whether the child does its work; None: it is enough that it runs.
-    ready: Callable[[], bool] | None = None
+    #: Whether the child does its work; None: it is enough that it runs. It may hold the API key.
+    ready: Callable[[], bool] | None = field(default=None, repr=False)
     #: After SIGTERM, the time to finish what is in hand.
     stop_seconds: float = 10.0
     #: Children of one group are stopped together.

@@ -13,7 +13,7 @@ from imgq_cli.stack.starting import python
 
 #: Settings of the user's shell that point at another server, or would win over ours.
 FOREIGN = ("DATABASE_URL", "REDIS_URL", "IMGQ_SERVER", "IMGQ_API_KEY", "IMGQ_INSECURE")
-#: A worker's loop ends after 20 s at the latest.
+#: A worker's loop ends after 20 s at the latest; so long a trainer may write its checkpoint.
 WORKER_STOP_SECONDS = 30.0
 
 
@@ -44,7 +44,7 @@ def child_environment(
 def imgq_children(
     env: Mapping[str, str], *, url: str, key: str, workers: int
 ) -> tuple[ChildSpec, ...]:
-    """Return the API, the reconciler and the workers, in the order they start."""
+    """Return the API, the reconciler, the workers and a trainer, in the order they start."""
     started_at = datetime.now(UTC)
     api = ChildSpec(
         name="api",
@@ -70,14 +70,26 @@ def imgq_children(
             )
             for number in range(1, workers + 1)
         ),
+        # One of its own, so that a training of days keeps no pictures from being labelled.
+        _worker_like(
+            "trainer",
+            "trainer",
+            env,
+            partial(has_workers, url, key, count=1, since=started_at, queue="train"),
+        ),
     )
 
 
 def _worker(number: int, env: Mapping[str, str], ready: Callable[[], bool]) -> ChildSpec:
-    name = f"worker-{number}"
+    return _worker_like(f"worker-{number}", "worker", env, ready)
+
+
+def _worker_like(
+    name: str, process: str, env: Mapping[str, str], ready: Callable[[], bool]
+) -> ChildSpec:
     return ChildSpec(
         name=name,
-        argv=python("imgq_workers", "worker", "--name", name),
+        argv=python("imgq_workers", process, "--name", name),
         command="imgq_workers",
         env=env,
         ready=ready,

@@ -49,11 +49,17 @@ def list_workers(url: str, key: str | None) -> list[dict[str, Any]]:
     return items if answer.status == 200 and isinstance(items, list) else []
 
 
-def has_workers(url: str, key: str, *, count: int, since: datetime) -> bool:
-    """Return whether so many workers have started since then."""
+def has_workers(
+    url: str, key: str, *, count: int, since: datetime, queue: str = "classify"
+) -> bool:
+    """Return whether so many workers of a queue have started since then."""
     try:
         workers = list_workers(url, key)
     except requests.RequestException:
         return False
-    starts = (datetime.fromisoformat(worker["started_at"]) for worker in workers)
+    starts = (
+        datetime.fromisoformat(worker["started_at"])
+        for worker in workers
+        if worker.get("queue", "classify") == queue
+    )
     return sum(start >= since - CLOCK_SLACK for start in starts) >= count

@@ -55,21 +55,27 @@ def _key_and_workers(answer: Answer, key: str | None) -> list[Check]:
         text = f"cannot be checked: the server answers {answer.status}"
         return [Check("Key", Level.FAILED, text, "look into the API's log")]
     accepted = Check("Key", Level.OK, "accepted")
-    return [accepted, _workers(answer.body.get("items") or [], server_time(answer.date))]
+    known, now = answer.body.get("items") or [], server_time(answer.date)
+    trainers = [worker for worker in known if worker.get("queue") == "train"]
+    workers = [worker for worker in known if worker not in trainers]
+    return [
+        accepted,
+        _alive("Workers", workers, now, jobs="jobs", hint="imgq worker, or imgq up --workers 1"),
+        _alive("Trainer", trainers, now, jobs="train jobs", hint="imgq trainer, or imgq up"),
+    ]
 
 
-def _workers(known: list[dict[str, Any]], now: datetime) -> Check:
+def _alive(name: str, known: list[dict[str, Any]], now: datetime, *, jobs: str, hint: str) -> Check:
     workers = [worker for worker in known if not is_silent(worker, now)]
     silent = len(known) - len(workers)
     if not workers:
-        hint = "imgq worker, or imgq up --workers 1"
-        text = f"{silent}, all silent: jobs wait" if silent else "none: jobs wait"
-        return Check("Workers", Level.WARNING, text, hint)
+        text = f"{silent}, all silent: {jobs} wait" if silent else f"none: {jobs} wait"
+        return Check(name, Level.WARNING, text, hint)
     devices = ", ".join(sorted({str(worker.get("device")) for worker in workers}))
     text = f"{len(workers)} on {devices}"
     if silent:
-        return Check("Workers", Level.WARNING, f"{text}, {silent} silent", "imgq workers")
-    return Check("Workers", Level.OK, text)
+        return Check(name, Level.WARNING, f"{text}, {silent} silent", "imgq workers")
+    return Check(name, Level.OK, text)
 
 
 def _clock(answer: Answer) -> list[Check]:

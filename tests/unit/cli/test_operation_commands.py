@@ -232,6 +232,7 @@ def became(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         ("api", "imgq_api", {}),
         ("worker --name w1 --device cpu", "imgq_workers worker --name w1", {"IMGQ_DEVICE": "cpu"}),
         ("worker --batch-size 8", "imgq_workers worker", {"IMGQ_BATCH_SIZE": "8"}),
+        ("trainer --device cpu", "imgq_workers trainer", {"IMGQ_DEVICE": "cpu"}),
         ("reconciler", "imgq_workers reconciler", {}),
         ("db upgrade", "imgq_db upgrade", {}),
     ],

@@ -57,8 +57,9 @@ def test_several_workers_share_the_cores(
 
 def test_the_children_of_a_stack_in_the_order_they_start() -> None:
     specs = imgq_children({}, url="http://127.0.0.1:1", key="k", workers=2)
-    assert [spec.name for spec in specs] == ["api", "reconciler", "worker-1", "worker-2"]
-    assert specs[-1].argv[1:] == ("-m", "imgq_workers", "worker", "--name", "worker-2")
+    assert [spec.name for spec in specs] == ["api", "reconciler", "worker-1", "worker-2", "trainer"]
+    assert specs[-2].argv[1:] == ("-m", "imgq_workers", "worker", "--name", "worker-2")
+    assert specs[-1].argv[1:] == ("-m", "imgq_workers", "trainer", "--name", "trainer")
 
 
 def test_a_child_shows_no_environment_when_it_is_printed() -> None:
@@ -167,7 +168,8 @@ def test_the_doctor_counts_the_workers_that_still_beat(
         "ask",
         lambda url, key=None: workers if url.endswith("workers") else Answer(200, None),
     )
-    check = server_checks.server_checks("http://server", None)[-1]
+    *_, check, trainer = server_checks.server_checks("http://server", None)
+    assert (trainer.name, trainer.text) == ("Trainer", "none: train jobs wait")
     assert (check.name, check.level, check.text) == ("Workers", level, text)
 
 
@@ -187,10 +189,13 @@ def test_the_doctor_asks_a_healthy_server(monkeypatch: pytest.MonkeyPatch) -> No
         {
             "/healthz": Answer(200, {"status": "ok"}),
             "/readyz": Answer(200, {"status": "ready", "redis": True}),
-            "/v1/workers": Answer(200, {"items": [worker(14)]}, NOW_HEADER),
+            "/v1/workers": Answer(
+                200, {"items": [worker(14), {**worker(1), "queue": "train"}]}, NOW_HEADER
+            ),
         },
     )
-    assert levels == dict.fromkeys(("Server", "Database", "Queue", "Key", "Workers"), Level.OK)
+    names = ("Server", "Database", "Queue", "Key", "Workers", "Trainer")
+    assert levels == dict.fromkeys(names, Level.OK)
 
 
 def test_the_doctor_finds_each_fault_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,10 @@ WITHOUT_TORCH = (
 )
 
 
-@pytest.mark.parametrize("module", ["tasks", "worker", "reconciler", "__main__", "app"])
+@pytest.mark.parametrize(
+    "module",
+    ["tasks", "worker", "reconciler", "__main__", "app", "training.process", "training.tasks"],
+)
 def test_it_is_imported_without_torch(module: str) -> None:
     code = WITHOUT_TORCH.format(module=f"imgq_workers.{module}")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -23,6 +26,7 @@ def test_it_is_imported_without_torch(module: str) -> None:
 def test_importing_the_tasks_does_not_load_torch() -> None:
     code = (
         "import sys, imgq_workers.tasks, imgq_workers.worker, imgq_workers.reconciler\n"
+        "import imgq_workers.training.process, imgq_workers.training.tasks\n"
         "print(sorted({'torch', 'timm', 'numpy', 'PIL'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
