@@ -16,6 +16,9 @@ from imgq_workers.training.parents import artifact_of
 from imgq_workers.training.processes import MARK
 
 SPEC_FILE = "spec.json"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+ONLY_GPU = "cuda:0"
+_GPU = "cuda:"
 _OURS = ("IMGQ_", "DATABASE_URL", "REDIS_URL")
 
 
@@ -38,9 +41,16 @@ def write_spec(
     return path
 
 
-def trainer_environment(lease: TrainingLease) -> dict[str, str]:
-    """Return the environment of the trainer's process: it has no business with our servers."""
+def trainer_environment(lease: TrainingLease, device: str) -> dict[str, str]:
+    """Return the environment of the trainer's process: it has no business with our servers.
+
+    Of the GPUs it sees its own alone.
+    """
     kept = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
+    if device.startswith(_GPU):
+        visible = [each for each in kept.get(VISIBLE, "").split(",") if each.strip()]
+        number = int(device.removeprefix(_GPU))
+        kept[VISIBLE] = visible[number].strip() if number < len(visible) else str(number)
     return kept | {
         MARK: str(lease.job_uid),
         "PYTHONUNBUFFERED": "1",
@@ -56,7 +66,9 @@ def _common(settings: Settings, lease: TrainingLease, folder: Path, device: str)
         "manifest": None if options.manifest is None else str(root / options.manifest),
         "work_dir": str(folder),
         "threads": settings.torch_threads or usable_cores(),
-        "device": device,
+        # Whichever GPU it is, it is the only one that the trainer sees: another attempt may get
+        # another one, and still goes on from the same checkpoint.
+        "device": ONLY_GPU if device.startswith(_GPU) else device,
         "max_pixels": settings.max_pixels,
         "max_file_bytes": settings.max_file_bytes,
         "seed": options.seed,

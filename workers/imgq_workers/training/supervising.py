@@ -63,7 +63,7 @@ def _attempt(
     spec = write_spec(context, lease, folder, resume, device)
     argv = [*context.command, lease.kind.value, str(spec)]
     _log.info("training_started", kind=lease.kind.value, device=device, resumed=str(resume))
-    with TrainerProcess(argv, env=trainer_environment(lease), folder=folder) as process:
+    with TrainerProcess(argv, env=trainer_environment(lease, device), folder=folder) as process:
         note_processes(context.engine, lease, process.group)
         heard = listen(context, lease, process, keeper, folder)
         status = process.status()
