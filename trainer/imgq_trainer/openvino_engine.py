@@ -36,7 +36,7 @@ def openvino_engine(
     """
     if (precision == INT8) != (ranges is not None):
         raise ValueError("int8 needs ranges, and nothing else has any")
-    openvino = _import_openvino()
+    openvino = import_openvino()
     model, tile = _model(openvino, network, crop)
     if ranges is not None:
         quantise(openvino, model, ranges)
@@ -54,7 +54,7 @@ def measuring_engine(network: PixelNetwork, crop: int, threads: int) -> tuple[En
 
     Raises EngineUnavailable, QuantisationRefused.
     """
-    openvino = _import_openvino()
+    openvino = import_openvino()
     model, tile = _model(openvino, network, crop)
     measurement, measuring = Measurement.begin(openvino, model)
     infer = _compile(openvino, measuring, "f32", threads)
@@ -69,7 +69,7 @@ def measuring_engine(network: PixelNetwork, crop: int, threads: int) -> tuple[En
 
 def openvino_name() -> str:
     """Return the engine's name with its version, as in "openvino-2026.4.1"."""
-    version: str = _import_openvino().__version__.partition("-")[0]
+    version: str = import_openvino().__version__.partition("-")[0]
     return f"openvino-{version}"
 
 
@@ -103,7 +103,7 @@ def _compile(
     return infer
 
 
-def _import_openvino() -> ModuleType:
+def import_openvino() -> ModuleType:
     """Import it without its telemetry, which would report every start to its maker."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return importlib.import_module("openvino")

@@ -42,7 +42,6 @@ def embed(network: nn.Module, pictures: Pictures, device: str, crew: Crew, stop:
 def centre(pixels: Pixels, side: int) -> Pixels:
     """Cut what is served out of pictures as they are stored: (B, S, S, 3) to (B, side, side, 3)."""
     start = (pixels.shape[1] - side) // 2
-    # The same pixels as serving's: its square is round((W - side) / 2) away from the left.
     return pixels[:, start : start + side, start : start + side]
 
 

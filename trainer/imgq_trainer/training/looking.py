@@ -76,10 +76,14 @@ def look_at(root: Path, examples: Sequence[Example], limits: ReadLimits) -> Look
 def fitted(
     how: Preprocessing, fit: Literal["crop", "pad", "squash"], side: int | None
 ) -> Preprocessing:
-    """Return the preprocessing with another fit, and another side of what the network sees."""
+    """Return the preprocessing with another fit, and another side of what the network sees.
+
+    What is cut away is a multiple of 4 pixels: then the centre of the centre is serving's centre,
+    however its odd halves are rounded.
+    """
     crop = side or how.crop
-    resize = round(how.resize * crop / how.crop) if fit == "crop" else crop
-    return replace(how, resize=max(resize, crop), crop=crop, fit=fit)
+    around = 4 * round(crop * (how.resize / how.crop - 1) / 4) if fit == "crop" else 0
+    return replace(how, resize=crop + around, crop=crop, fit=fit)
 
 
 def _has_transparency(image: Image.Image) -> bool:

@@ -1,0 +1,220 @@
+"""Whole trainings of a few seconds, in this process and in one of their own."""
+
+import contextlib
+import io
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imgq_trainer.artifacts import Artifact, load_artifact
+from imgq_trainer.classifier import load_classifier
+from imgq_trainer.datasets.snapshots import read_dataset
+from imgq_trainer.datasets.values import Split
+from imgq_trainer.engines import choose_engine, precisions
+from imgq_trainer.errors import Stopped
+from imgq_trainer.file_pixels import ReadLimits
+from imgq_trainer.outcomes import Prediction
+from imgq_trainer.pipeline import classify_files
+from imgq_trainer.training.assessing import run_evaluation
+from imgq_trainer.training.errors import BackboneUnsuited, DiskTooSmall, SeveralDevicesUnsupported
+from imgq_trainer.training.events import Events
+from imgq_trainer.training.running import run_training
+from imgq_trainer.training.spec import EvaluateSpec, TrainSpec
+
+Parsed = Callable[..., TrainSpec]
+SpecOf = Callable[..., dict[str, Any]]
+Said = list[dict[str, Any]]
+
+
+def run(spec: TrainSpec, epochs: int | None = None) -> Said:
+    """Train, to the end or until so many epochs were said; return what was said."""
+    said = io.StringIO()
+
+    def stop() -> bool:
+        return epochs is not None and said.getvalue().count('"event": "epoch"') >= epochs
+
+    with contextlib.suppress(Stopped):
+        run_training(spec, Events(said), stop)
+    return [json.loads(line) for line in said.getvalue().splitlines()]
+
+
+def stages(said: Said) -> list[str]:
+    return [event["stage"] for event in said if event["event"] == "stage"]
+
+
+def test_a_training_from_nothing_ends_with_a_model_and_its_report(parsed: Parsed) -> None:
+    said = run(parsed(config={"scratch": {"width": 8, "blocks": 0, "learning_rate": 0.02}}))
+
+    done = said[-1]
+    assert stages(said) == ["scan", "scratch", "refit", "calibrate", "evaluate", "report"]
+    model = load_artifact(Path(done["artifact"])).model
+    assert model.labels == ("blue", "green", "red")
+    assert model.metrics == done["metrics"]
+    assert model.provenance["dataset"] == done["dataset_digest"]
+    assert (Path(done["report"]) / "report.html").exists()
+    assert read_dataset(Path(done["dataset"])).digest == done["dataset_digest"]
+
+
+def test_serving_equals_evaluation_picture_by_picture(parsed: Parsed, folder: Path) -> None:
+    done = run(parsed())[-1]
+    artifact, dataset = load_artifact(Path(done["artifact"])), read_dataset(Path(done["dataset"]))
+    test = [example for example in dataset.examples if example.split is Split.TEST]
+    report = json.loads((Path(done["report"]) / "report.json").read_bytes())
+
+    precision = precisions("cpu", choose_engine("auto", "cpu"))[0]
+    served = list(
+        classify_files(
+            load_classifier(artifact, precision=precision, threads=2),
+            folder,
+            [example.path for example in test],
+            top_k=1,
+            limits=ReadLimits(10**6, 10**6),
+        )
+    )
+
+    said = np.zeros((3, 3), int)
+    for example, outcome in zip(test, served, strict=True):
+        assert isinstance(outcome, Prediction)
+        said[example.label, outcome.top[0]] += 1
+    evaluated = np.zeros((3, 3), int)
+    for truth, predicted, pictures in report["evaluation"]["confusion"]:
+        evaluated[truth, predicted] = pictures
+    assert np.array_equal(said, evaluated)
+    confidence = np.mean([p.scores[0] for p in served if isinstance(p, Prediction)])
+    expected = report["evaluation"]["calibration"]["after"]["mean_confidence"]
+    assert confidence == pytest.approx(expected, abs=1e-5)
+
+
+def test_an_own_model_is_probed_and_then_trained_on(parsed: Parsed, own_model: Artifact) -> None:
+    small = {"batch_size": 8, "epochs": 2}
+    spec = parsed(
+        init="imagenet",
+        init_artifact=str(own_model.folder),
+        parent="birds:3",
+        config={"finetune": small},
+        epochs=None,
+    )
+    said = run(spec)
+
+    assert stages(said)[:3] == ["scan", "probe", "finetune"]
+    assert load_artifact(Path(said[-1]["artifact"])).model.provenance["parent"] == "birds:3"
+    baselines = json.loads((Path(said[-1]["report"]) / "report.json").read_bytes())
+    assert baselines["evaluation"]["baselines"][0]["name"] == "majority"
+
+
+def test_fast_is_a_probe_fitted_again_on_all_but_the_test_split(
+    parsed: Parsed, own_model: Artifact, tmp_path: Path
+) -> None:
+    spec = parsed(init="imagenet", init_artifact=str(own_model.folder), preset="fast", config={})
+    said = run(spec)
+
+    assert stages(said) == ["scan", "probe", "refit", "calibrate", "evaluate", "report"]
+    assert not list((tmp_path / "work").glob("cache/pictures-*"))
+    again = run(spec)
+    assert again[-1]["metrics"] == said[-1]["metrics"]
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_training_that_was_stopped_gives_the_same_model_in_the_end(
+    parsed: Parsed, tmp_path: Path, epochs: int
+) -> None:
+    whole = load_artifact(Path(run(parsed(work_dir=str(tmp_path / "whole")))[-1]["artifact"]))
+    first = run(parsed(), epochs)
+    kept = [event for event in first if event["event"] == "checkpoint"][-1]
+
+    said = run(parsed(resume=kept["path"]))
+
+    resumed = load_artifact(Path(said[-1]["artifact"]))
+    assert first[-1]["event"] != "done"
+    assert resumed.digest == whole.digest
+
+
+def test_the_same_seed_gives_the_same_model_and_another_another(
+    parsed: Parsed, tmp_path: Path
+) -> None:
+    digests = [
+        load_artifact(
+            Path(run(parsed(work_dir=str(tmp_path / name), seed=seed))[-1]["artifact"])
+        ).model.weights.sha256
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_model_is_evaluated_on_new_pictures(parsed: Parsed, folder: Path, tmp_path: Path) -> None:
+    done = run(parsed())[-1]
+    said = io.StringIO()
+    asked = {
+        "kind": "evaluate",
+        "root": str(folder),
+        "work_dir": str(tmp_path / "judged"),
+        "artifact": done["artifact"],
+        "threads": 2,
+        "max_pixels": 10**6,
+        "max_file_bytes": 10**6,
+    }
+    spec = EvaluateSpec.model_validate_json(json.dumps(asked))
+
+    run_evaluation(spec, Events(said), lambda: False)
+
+    event = json.loads(said.getvalue().splitlines()[-1])
+    assert (event["event"], event["metrics"]["pictures"]) == ("done", 42)
+    assert event["artifact"] == done["artifact"]
+    assert (tmp_path / "judged" / "report" / "report.html").exists()
+
+
+def test_fast_needs_weights(parsed: Parsed) -> None:
+    with pytest.raises(BackboneUnsuited, match="no trained weights"):
+        run(parsed(init="imagenet", backbone="test_resnet", preset="fast", config={}))
+
+
+def test_several_devices_are_refused(parsed: Parsed) -> None:
+    with pytest.raises(SeveralDevicesUnsupported, match="2 processes"):
+        run(parsed(processes=2))
+
+
+def test_a_disk_that_is_too_small_is_told_first(
+    parsed: Parsed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("imgq_trainer.training.plans.MARGIN_BYTES", 1 << 60)
+    with pytest.raises(DiskTooSmall, match="MB free"):
+        run(parsed())
+    assert not (tmp_path / "work" / "dataset").exists()
+
+
+def start_process(spec: dict[str, Any], path: Path) -> "subprocess.Popen[str]":
+    path.write_text(json.dumps(spec))
+    command = [sys.executable, "-m", "imgq_trainer", "train", str(path)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_sigterm_ends_the_process_with_a_checkpoint(spec_of: SpecOf, tmp_path: Path) -> None:
+    with start_process(spec_of(epochs=5000), tmp_path / "spec.json") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if json.loads(line)["event"] == "epoch":
+                break
+        process.send_signal(signal.SIGTERM)
+        rest = [json.loads(line) for line in process.stdout]
+        assert process.wait(30) == 143
+
+    assert rest[-1]["event"] == "checkpoint"
+    assert Path(rest[-1]["path"]).is_dir()
+
+
+def test_what_is_wrong_is_the_last_event(spec_of: SpecOf, tmp_path: Path) -> None:
+    spec = spec_of(root=str(tmp_path / "none"))
+    with start_process(spec, tmp_path / "spec.json") as process:
+        out, err = process.communicate(timeout=60)
+
+    last = json.loads(out.splitlines()[-1])
+    assert (process.returncode, err) == (1, "")
+    assert (last["event"], last["slug"]) == ("failed", "root-unavailable")
+    assert last["detail"] and last["title"]
