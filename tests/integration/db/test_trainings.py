@@ -132,14 +132,17 @@ def test_a_resumed_training_counts_every_epoch_once(
 ) -> None:
     job = training()
     first = claimed()
-    store_events(engine, first, [epoch(1), checkpoint(1), epoch(2), checkpoint(2), epoch(3)])
+    store_events(engine, first, [epoch(1), checkpoint(1), epoch(2), checkpoint(2)])
+    store_events(engine, first, [epoch(3), epoch(4), epoch(1, "refit")])
     move_clock(200)
     assert expire_trainings(engine, idle_attempts=3) == 1
     second = claimed()
     assert [each.epoch for each in second.checkpoints] == [2, 1]
     begin_attempt(engine, second, second.checkpoints[0])
-    store_events(engine, second, [epoch(3), epoch(3), epoch(4)])
-    assert [each.epoch for each in list_epochs(engine, job.id)] == [1, 2, 3, 4]
+    # It stops sooner than the one before, which the clock may make it do.
+    store_events(engine, second, [epoch(3), epoch(3)])
+    epochs = [(each.stage, each.epoch) for each in list_epochs(engine, job.id)]
+    assert epochs == [("probe", 1), ("probe", 2), ("probe", 3)]
     with pytest.raises(LeaseLost):
         store_events(engine, first, [epoch(9)])
     assert broken_rules(engine, job) == []
