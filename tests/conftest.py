@@ -16,7 +16,7 @@ from imgq_db.settings import Settings
 PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
 CLOCK = "CREATE OR REPLACE FUNCTION imgq_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS "
 DATA_TABLES = (
-    "job, chunk, prediction, api_key, idempotency, worker, model_alias,"
+    "job, chunk, prediction, api_key, idempotency, worker, model_alias, alias_change,"
     " recipe, known_prediction, known_file, quantisation,"
     " training, training_epoch, checkpoint, training_log"
 )

@@ -4,8 +4,9 @@ ImgqError
 ├── NotFound: JobNotFound, ModelNotFound, ReportNotFound, KeyNotFound
 ├── Refused (the request cannot be done as it stands): SourceInvalid, SourceNotAllowed,
 │   OptionInvalid, CursorInvalid, ArtifactInvalid, IdempotencyKeyReused,
-│   NothingToRetry
-├── Conflict: JobStillRunning, NoImageResults, ModelExists, IdempotencyInFlight, LeaseLost
+│   AliasInvalid, NothingToRetry
+├── Conflict: JobStillRunning, NoImageResults, ModelExists, PromotionRefused, NothingToRollBack,
+│   VersionInUse, ExportUnavailable, IdempotencyInFlight, LeaseLost
 ├── KeyInvalid
 └── Unavailable: DatabaseUnavailable, SchemaOutdated
 """
@@ -100,6 +101,17 @@ class ArtifactInvalid(Refused):
     title = "The model's files cannot be used"
 
 
+class AliasInvalid(Refused):
+    slug = "alias-invalid"
+    title = "The alias cannot be used"
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(
+            f"{alias!r} is no alias.",
+            "Use lower-case letters, digits, '.', '_' and '-', 63 at most.",
+        )
+
+
 class IdempotencyKeyReused(Refused):
     slug = "idempotency-key-reused"
     title = "The Idempotency-Key belongs to another request"
@@ -152,6 +164,52 @@ class NoImageResults(Conflict):
 class ModelExists(Conflict):
     slug = "model-exists"
     title = "The model exists already"
+
+
+class PromotionRefused(Conflict):
+    """The gate's answer. reasons: whole sentences."""
+
+    slug = "promotion-refused"
+    title = "The model does not pass the gate"
+
+    def __init__(self, ref: str, alias: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{ref} does not become {ref.partition(':')[0]}@{alias}.",
+            f"imgq models promote {ref} --force does it all the same, and is recorded.",
+        )
+        self.reasons = reasons
+
+
+class NothingToRollBack(Conflict):
+    slug = "nothing-to-roll-back"
+    title = "There is no version to go back to"
+
+    def __init__(self, name: str, alias: str) -> None:
+        super().__init__(
+            f"No earlier version of {name}@{alias} is there to go back to.",
+            f"imgq models show {name} lists its history; imgq models promote chooses any version.",
+        )
+
+
+class VersionInUse(Conflict):
+    """reasons: whole sentences, one for each use."""
+
+    slug = "version-in-use"
+    title = "Something needs the model's version"
+
+    def __init__(self, ref: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"{ref} cannot be deleted: something needs it.")
+        self.reasons = reasons
+
+
+class ExportUnavailable(Conflict):
+    slug = "export-unavailable"
+    title = "The model is not there in that format"
+
+    def __init__(self, ref: str, form: str, why: str) -> None:
+        super().__init__(
+            f"{ref} is not there as {form}: {why}.", f"imgq models export {ref} --format imgq"
+        )
 
 
 class IdempotencyInFlight(Conflict):

@@ -27,13 +27,16 @@ FROM model_version v JOIN model m ON m.id = v.model_id
 """
 
 
+# A number is never given again, also if its version was deleted: jobs and scripts name it.
 _INSERT_VERSION = """
+WITH given AS (UPDATE model SET last_version = last_version + 1 WHERE id = :model
+    RETURNING last_version)
 INSERT INTO model_version (model_id, version, source, digest, architecture, labels, preprocessing,
     metrics, job_uid, parent_id, dataset_digest, report, training)
-SELECT :model, coalesce(max(version), 0) + 1, :source, :digest, :architecture,
-    CAST(:labels AS jsonb), CAST(:preprocessing AS jsonb), CAST(:metrics AS jsonb), :job,
-    CAST(:parent_id AS bigint), :dataset, :report, CAST(:training AS jsonb)
-FROM model_version WHERE model_id = :model RETURNING id, version
+SELECT :model, last_version, :source, :digest, :architecture,
+    CAST(:labels AS jsonb), CAST(:preprocessing AS jsonb), CAST(:metrics AS jsonb),
+    CAST(:job AS uuid), CAST(:parent_id AS bigint), :dataset, :report, CAST(:training AS jsonb)
+FROM given RETURNING id, version
 """
 
 

@@ -9,6 +9,8 @@ from imgq_db.settings import Settings
 
 #: What `job.root` holds for file:// sources; no configured root can be called so.
 FILE_ROOT = "file:"
+#: The same for what is in the data directory, which every trainer has; nobody can submit it.
+REGISTRY_ROOT = "registry:"
 
 
 def folder_uri(folder: Path) -> str:

@@ -49,6 +49,7 @@ class ModelRow(Table):
     __tablename__ = "model"
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    last_version: Mapped[int] = mapped_column(server_default=ZERO)  # also if it was deleted
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
 
 
@@ -106,6 +107,32 @@ class ModelAliasRow(Table):
     model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("model.id"), primary_key=True)
     alias: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int]
+
+
+class AliasChangeRow(Table):
+    """What was asked of an alias, and what came of it. Versions by number: they may be deleted."""
+
+    __tablename__ = "alias_change"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    model_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("model.id"))
+    alias: Mapped[str]
+    changed_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
+    key_id: Mapped[int | None] = mapped_column(BigInteger)
+    from_version: Mapped[int | None]
+    to_version: Mapped[int]
+    moved: Mapped[bool]
+    decision: Mapped[str]
+    reasons: Mapped[list[str]] = mapped_column(JSONB)
+    counts: Mapped[dict[str, Any] | None]
+    job_uid: Mapped[uuid.UUID | None]
+
+    __table_args__ = (
+        CheckConstraint(
+            "decision IN ('ungated','first','passed','refused','forced','rollback','outdated')",
+            name="decision",
+        ),
+        Index("ix_alias_change_alias", "model_id", "alias", "id"),
+    )
 
 
 class ApiKeyRow(Table):

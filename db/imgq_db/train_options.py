@@ -66,10 +66,16 @@ class TrainOptions:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions:
-    """Options of an evaluate job, as they are stored with it."""
+    """Options of an evaluate job, as they are stored with it.
+
+    against, alias: the job decides whether its model takes the alias from that version, "birds:3";
+    its pictures are those of that version's test split.
+    """
 
     manifest: str | None = None
     seed: int = 0
+    against: str | None = None
+    alias: str | None = None
 
     def __post_init__(self) -> None:
         _check_manifest(self.manifest)

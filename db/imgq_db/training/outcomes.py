@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from imgq_db.engine import single_statements
 from imgq_db.errors import LeaseLost
 from imgq_db.models import NewVersion, Origin, get_version, insert_version
-from imgq_db.train_options import TrainOptions
+from imgq_db.promotions import settle_promotion
+from imgq_db.train_options import EvaluateOptions, TrainOptions
 from imgq_db.training.attempts import lock_job
 from imgq_db.training.datasets import DatasetSnapshot, insert_dataset
 from imgq_db.training.leases import FENCE, TrainingLease
@@ -25,6 +26,9 @@ UPDATE job SET state = 'succeeded', result = CAST(:result AS jsonb), finished_at
     counted_at = imgq_now() WHERE id = :job_id AND state = 'running'
 """
 
+#: What a job's result names as its model, and what else it says.
+Outcome = tuple[str, dict[str, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -32,7 +36,7 @@ class Judgement:
 
     metrics: Mapping[str, Any]
     verdict: tuple[str, ...]
-    report: str
+    report: str | None
     dataset: DatasetSnapshot | None
 
 
@@ -55,9 +59,9 @@ def finish_training(
         training={**options.to_json(), "verdict": list(judgement.verdict)},
     )
 
-    def register(connection: Connection) -> str:
+    def register(connection: Connection) -> Outcome:
         _, ref = insert_version(connection, options.name, new, origin)
-        return ref
+        return ref, {}
 
     return _finish(engine, lease, judgement, register)
 
@@ -66,14 +70,38 @@ def finish_evaluation(engine: Engine, lease: TrainingLease, judgement: Judgement
     """End an evaluate job with its result; return what was evaluated. Raises LeaseLost."""
     assert lease.model_version_id is not None
     evaluated = get_version(engine, lease.model_version_id).ref
-    return _finish(engine, lease, judgement, lambda connection: evaluated)
+    return _finish(engine, lease, judgement, lambda connection: (evaluated, {}))
+
+
+def finish_comparison(engine: Engine, lease: TrainingLease, judged: Mapping[str, Any]) -> str:
+    """Move an alias if the gate lets it, and end the job; return the challenger.
+
+    judged: passed, reasons and counts. Raises LeaseLost.
+    """
+    options = lease.options
+    assert isinstance(options, EvaluateOptions) and lease.model_version_id is not None
+    challenger = get_version(engine, lease.model_version_id)
+
+    def settle(connection: Connection) -> Outcome:
+        change = settle_promotion(connection, challenger, options, judged, lease.job_uid)
+        verb = "is" if change.moves else "does not become"
+        ends = f"{challenger.ref} {verb} {challenger.name}@{change.alias}."
+        promotion = {
+            "alias": change.alias,
+            "champion": options.against,
+            "decision": change.decision.value,
+            "reasons": list(change.reasons),
+        }
+        return challenger.ref, {"verdict": [ends, *change.reasons], "promotion": promotion}
+
+    return _finish(engine, lease, Judgement(judged["counts"], (), None, None), settle)
 
 
 def _finish(
     engine: Engine,
     lease: TrainingLease,
     judgement: Judgement,
-    register: Callable[[Connection], str],
+    register: Callable[[Connection], Outcome],
 ) -> str:
     try:
         with engine.begin() as connection:
@@ -90,7 +118,7 @@ def _write(
     connection: Connection,
     lease: TrainingLease,
     judgement: Judgement,
-    register: Callable[[Connection], str],
+    register: Callable[[Connection], Outcome],
 ) -> str:
     lock_job(connection, lease.job_id)
     if judgement.dataset is not None:
@@ -105,11 +133,12 @@ def _write(
     )
     if ended.rowcount != 1:
         raise LeaseLost(f"the training of job {lease.job_uid}")
-    model = register(connection)
+    model, more = register(connection)
     result = {
         "model": model,
         "metrics": dict(judgement.metrics),
         "verdict": list(judgement.verdict),
+        **more,
     }
     connection.execute(text(_END_JOB), {"job_id": lease.job_id, "result": json.dumps(result)})
     return model
