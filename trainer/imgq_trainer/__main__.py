@@ -1,4 +1,4 @@
-"""`python -m imgq_trainer train|evaluate SPEC.json`: one JSON event a line on stdout.
+"""`python -m imgq_trainer train|evaluate|compare SPEC.json`: one JSON event a line on stdout.
 
 Exit: 0 after `done`, 1 after `failed`, 143 when SIGTERM ended it, 2 for wrong arguments. What
 else may go wrong is a traceback on stderr, after a `failed` that says so.
@@ -11,13 +11,13 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-KINDS = ("train", "evaluate")
+KINDS = ("train", "evaluate", "compare")
 STOPPED = 128 + signal.SIGTERM
 
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 2 or arguments[0] not in KINDS:
-        sys.stderr.write("usage: python -m imgq_trainer {train|evaluate} SPEC.json\n")
+        sys.stderr.write("usage: python -m imgq_trainer {train|evaluate|compare} SPEC.json\n")
         return 2
     told_to_stop = threading.Event()
 
@@ -34,10 +34,11 @@ def main(arguments: list[str]) -> int:
 def _run(kind: str, path: Path, told_to_stop: threading.Event) -> int:
     from imgq_trainer.errors import Stopped, TrainerError
     from imgq_trainer.training.assessing import run_evaluation
+    from imgq_trainer.training.challenging import run_comparison
     from imgq_trainer.training.errors import SpecInvalid, Unexpected
     from imgq_trainer.training.events import Events
     from imgq_trainer.training.running import run_training
-    from imgq_trainer.training.spec import TrainSpec, read_spec
+    from imgq_trainer.training.spec import EvaluateSpec, TrainSpec, read_spec
 
     # Whatever a library prints must not come between the events.
     events = Events(sys.stdout)
@@ -48,8 +49,10 @@ def _run(kind: str, path: Path, told_to_stop: threading.Event) -> int:
             raise SpecInvalid(path, f"its kind is {spec.kind!r}, not {kind!r}")
         if isinstance(spec, TrainSpec):
             run_training(spec, events, told_to_stop.is_set)
-        else:
+        elif isinstance(spec, EvaluateSpec):
             run_evaluation(spec, events, told_to_stop.is_set)
+        else:
+            run_comparison(spec, events, told_to_stop.is_set)
     except Stopped:
         return STOPPED
     except TrainerError as error:

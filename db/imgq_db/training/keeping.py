@@ -29,10 +29,15 @@ def kept_dataset(settings: Settings, digest: str) -> Path:
     return settings.data_dir / "datasets" / digest
 
 
+def kept_pictures(settings: Settings) -> Path:
+    """Return the folder below which all test pictures lie."""
+    return settings.data_dir / "pictures"
+
+
 def kept_picture(settings: Settings, digest: bytes) -> Path:
     """Return where the bytes of a test picture lie."""
     name = digest.hex()
-    return settings.data_dir / "pictures" / name[:2] / name
+    return kept_pictures(settings) / name[:2] / name
 
 
 def folder_digest(folder: Path) -> str:

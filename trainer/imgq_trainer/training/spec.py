@@ -74,17 +74,30 @@ class EvaluateSpec(_Spec):
     artifact: Absolute
 
 
-Spec = Annotated[TrainSpec | EvaluateSpec, Field(discriminator="kind")]
+class CompareSpec(_Spec):
+    """May the challenger take the champion's place? Both are artifacts."""
+
+    kind: Literal["compare"]
+    champion: Absolute
+    challenger: Absolute
+    #: JSON lines with path (below root), label (one of the champion's) and sha256
+    pictures: Absolute
+    #: why there are no more; told if these are too few
+    notes: tuple[str, ...] = ()
 
 
-def read_spec(path: Path) -> TrainSpec | EvaluateSpec:
+AnySpec = TrainSpec | EvaluateSpec | CompareSpec
+Spec = Annotated[AnySpec, Field(discriminator="kind")]
+
+
+def read_spec(path: Path) -> AnySpec:
     """Raises SpecInvalid."""
     try:
         text = path.read_bytes()
     except OSError as error:
         raise SpecInvalid(path, error.strerror or "it cannot be read") from error
     try:
-        spec: TrainSpec | EvaluateSpec = pydantic.TypeAdapter(Spec).validate_json(text)
+        spec: AnySpec = pydantic.TypeAdapter(Spec).validate_json(text)
     except pydantic.ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = "/".join(str(step) for step in fault["loc"])

@@ -20,13 +20,17 @@ from imgq_db.training.events import (
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The trainer says that its work is complete. Folders are absolute; dataset may be missing."""
+    """The trainer says that its work is complete. Folders are absolute; dataset may be missing.
+
+    decision: of a comparison, which leaves no folder: passed, reasons and counts.
+    """
 
     artifact: Path | None
-    report: Path
+    report: Path | None
     dataset: Path | None
     metrics: dict[str, Any]
     verdict: tuple[str, ...]
+    decision: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,8 @@ def _log(said: Mapping[str, Any], _: Path) -> list[Heard]:
 
 
 def _done(said: Mapping[str, Any], _: Path) -> list[Heard]:
+    if "decision" in said:
+        return [Done(None, None, None, plain(said["metrics"]), (), _decision(said["decision"]))]
     verdict = said["verdict"]
     artifact, dataset = said.get("artifact"), said.get("dataset")
     return [
@@ -98,6 +104,15 @@ def _done(said: Mapping[str, Any], _: Path) -> list[Heard]:
             verdict=(verdict,) if isinstance(verdict, str) else tuple(map(str, verdict)),
         )
     ]
+
+
+def _decision(said: Mapping[str, Any]) -> dict[str, Any]:
+    reasons = [plain(str(reason)) for reason in said["reasons"]]
+    return {
+        "passed": bool(said["passed"]),
+        "reasons": reasons,
+        "counts": plain(dict(said["counts"])),
+    }
 
 
 def _failed(said: Mapping[str, Any], _: Path) -> list[Heard]:

@@ -22,7 +22,12 @@ from imgq_db.training.keeping import (
     kept_report,
 )
 from imgq_db.training.leases import TrainingLease
-from imgq_db.training.outcomes import Judgement, finish_evaluation, finish_training
+from imgq_db.training.outcomes import (
+    Judgement,
+    finish_comparison,
+    finish_evaluation,
+    finish_training,
+)
 from imgq_workers.training.context import TrainerContext
 from imgq_workers.training.lines import Done
 
@@ -35,6 +40,8 @@ def register(context: TrainerContext, lease: TrainingLease, done: Done) -> str:
     Raises LeaseLost; ArtifactInvalid, OSError, ValueError if the trainer's files are no good.
     """
     settings = context.settings
+    if done.decision is not None:
+        return finish_comparison(context.engine, lease, done.decision)
     dataset = _keep_dataset(settings, done.dataset)
     judgement = Judgement(done.metrics, done.verdict, _keep_report(settings, done.report), dataset)
     if not isinstance(lease.options, TrainOptions):
@@ -54,8 +61,8 @@ def _keep_artifact(settings: Settings, folder: Path | None) -> NewVersion:
     return new
 
 
-def _keep_report(settings: Settings, folder: Path) -> str:
-    if not folder.is_dir():
+def _keep_report(settings: Settings, folder: Path | None) -> str:
+    if folder is None or not folder.is_dir():
         raise ValueError(f"the report's folder {folder} is not there")
     digest = folder_digest(folder)
     keep_folder(folder, kept_report(settings, digest))

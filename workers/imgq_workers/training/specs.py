@@ -11,6 +11,7 @@ from imgq_db.sources import source_folder
 from imgq_db.train_options import SCRATCH, EvaluateOptions, TrainOptions
 from imgq_db.training.leases import TrainingLease
 from imgq_trainer.crew import usable_cores
+from imgq_workers.training.comparisons import comparison_spec
 from imgq_workers.training.context import TrainerContext
 from imgq_workers.training.parents import artifact_of
 from imgq_workers.training.processes import MARK
@@ -29,11 +30,14 @@ def write_spec(
 
     Raises SourceNotAllowed, ModelUnloadable.
     """
-    spec = _common(context.settings, lease, folder, device)
-    if isinstance(lease.options, TrainOptions):
-        spec |= _training(context, lease, lease.options)
+    spec = _machine(context.settings, folder, device)
+    if isinstance(lease.options, EvaluateOptions) and lease.options.against is not None:
+        spec |= comparison_spec(context, lease, lease.options, folder)
+    elif isinstance(lease.options, TrainOptions):
+        spec |= _source(context.settings, lease) | _training(context, lease, lease.options)
         spec["resume"] = None if resume is None else str(resume)
     else:
+        spec |= _source(context.settings, lease)
         version = get_version(context.engine, _version_id(lease))
         spec |= {"kind": "evaluate", "artifact": str(artifact_of(context, version))}
     path = folder / SPEC_FILE
@@ -58,12 +62,25 @@ def trainer_environment(lease: TrainingLease, device: str) -> dict[str, str]:
     }
 
 
-def _common(settings: Settings, lease: TrainingLease, folder: Path, device: str) -> dict[str, Any]:
+def command_of(lease: TrainingLease) -> str:
+    """Return what the trainer is to do: the first of its arguments."""
+    options = lease.options
+    compares = isinstance(options, EvaluateOptions) and options.against is not None
+    return "compare" if compares else lease.kind.value
+
+
+def _source(settings: Settings, lease: TrainingLease) -> dict[str, Any]:
     options: TrainOptions | EvaluateOptions = lease.options
     root = source_folder(lease.source, settings)
     return {
         "root": str(root),
         "manifest": None if options.manifest is None else str(root / options.manifest),
+        "seed": options.seed,
+    }
+
+
+def _machine(settings: Settings, folder: Path, device: str) -> dict[str, Any]:
+    return {
         "work_dir": str(folder),
         "threads": settings.torch_threads or usable_cores(),
         # Whichever GPU it is, it is the only one that the trainer sees: another attempt may get
@@ -71,7 +88,6 @@ def _common(settings: Settings, lease: TrainingLease, folder: Path, device: str)
         "device": ONLY_GPU if device.startswith(_GPU) else device,
         "max_pixels": settings.max_pixels,
         "max_file_bytes": settings.max_file_bytes,
-        "seed": options.seed,
     }
 
 

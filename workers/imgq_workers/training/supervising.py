@@ -30,7 +30,7 @@ from imgq_workers.training.lines import Done, Failed
 from imgq_workers.training.listening import Heard, Stop, listen
 from imgq_workers.training.processes import TrainerProcess, kill_leftover
 from imgq_workers.training.registering import register
-from imgq_workers.training.specs import trainer_environment, write_spec
+from imgq_workers.training.specs import command_of, trainer_environment, write_spec
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ def _attempt(
     begin_attempt(context.engine, lease, checkpoint)
     resume = None if checkpoint is None else folder / checkpoint.path
     spec = write_spec(context, lease, folder, resume, device)
-    argv = [*context.command, lease.kind.value, str(spec)]
+    argv = [*context.command, command_of(lease), str(spec)]
     _log.info("training_started", kind=lease.kind.value, device=device, resumed=str(resume))
     with TrainerProcess(argv, env=trainer_environment(lease, device), folder=folder) as process:
         note_processes(context.engine, lease, process.group)
