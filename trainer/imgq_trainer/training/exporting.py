@@ -1,5 +1,6 @@
 """A model as an ONNX file, for runtimes that know nothing of this project."""
 
+import importlib
 import importlib.util
 import json
 import warnings
@@ -92,8 +93,7 @@ def _write(model: _Probabilities, side: int, file: Path) -> None:
 
 
 def _describe(file: Path, artifact: Artifact) -> None:
-    import onnx
-
+    onnx: Any = importlib.import_module("onnx")
     document: Any = onnx.load(str(file))
     facts = {
         "labels": list(artifact.model.labels),

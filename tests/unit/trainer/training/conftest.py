@@ -161,8 +161,3 @@ def course_of() -> CourseOf:
         return replace(plain, **changes)
 
     return course
-
-
-def same(one: Any, other: Any) -> bool:
-    """Tell whether two states are equal to the last bit."""
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

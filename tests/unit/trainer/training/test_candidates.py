@@ -45,7 +45,7 @@ def test_of_several_seeds_the_highest_counts() -> None:
 
 def test_a_network_that_names_one_class_and_whose_loss_stays_has_learned_nothing() -> None:
     one_class = candidate(Stage.SCRATCH, 0, (0.7, 0.7))
-    object.__setattr__(one_class, "val_logits", np.tile(np.float32([1, 0]), (100, 1)))
+    object.__setattr__(one_class, "val_logits", np.eye(2, dtype=np.float32)[[0] * 100])
 
     assert learned_nothing(one_class, TRUTH)
     assert not learned_nothing(candidate(Stage.SCRATCH, 60, (0.7, 0.7)), TRUTH)

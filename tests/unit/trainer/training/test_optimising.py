@@ -12,6 +12,7 @@ from imgq_trainer.training.optimising import (
     rate_at,
     unfreeze,
 )
+from imgq_trainer.training.starting import head_of
 
 
 def trained(network: torch.nn.Module) -> set[str]:
@@ -21,10 +22,12 @@ def trained(network: torch.nn.Module) -> set[str]:
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit"])
 def test_every_weight_is_in_one_block_and_the_head_in_the_last(name: str) -> None:
     network = timm.create_model(name, num_classes=3)
+    head = head_of(network)
     blocks = blocks_of(network)
 
+    assert head is not None
     assert len({id(p) for block in blocks for p in block}) == len(list(network.parameters()))
-    assert {id(p) for p in blocks[-1]} == {id(p) for p in network.get_classifier().parameters()}
+    assert {id(p) for p in blocks[-1]} == {id(p) for p in head.parameters()}
     assert len(blocks) > 4
 
 

@@ -1,6 +1,7 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -36,7 +37,9 @@ def examples_in(root: Path) -> list[Example]:
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
-def test_training_sees_the_pixels_that_serving_sees(folder: Path, crew: Crew, fit: str) -> None:
+def test_training_sees_the_pixels_that_serving_sees(
+    folder: Path, crew: Crew, fit: Literal["crop", "pad", "squash"]
+) -> None:
     for number, path in enumerate(sorted(folder.glob("*/*.png"))[:5]):
         Image.open(path).resize((40 + number, 31)).save(path)
     examples, how = examples_in(folder), replace(HOW, fit=fit)
