@@ -14,6 +14,7 @@ from imgq_db.engine import single_statements
 from imgq_db.errors import LeaseLost
 from imgq_db.fairness import JOB_ORDER
 from imgq_db.jobs import OPTIONS, JobKind
+from imgq_db.sources import REGISTRY_ROOT
 from imgq_db.train_options import EvaluateOptions, TrainOptions
 from imgq_db.training.checkpoints import Checkpoint, checkpoints_of
 
@@ -77,7 +78,7 @@ def claim_training(
     engine: Engine, *, owner: UUID, roots: Sequence[str], lease_seconds: float
 ) -> TrainingLease | None:
     """Claim the most urgent training, committed before any work begins; None if nothing waits."""
-    keys = {"owner": owner, "roots": list(roots), "lease_seconds": lease_seconds}
+    keys = {"owner": owner, "roots": [*roots, REGISTRY_ROOT], "lease_seconds": lease_seconds}
     with engine.begin() as connection:
         job_id = connection.execute(text(_NEXT), keys).scalar()
         if job_id is None:
