@@ -72,13 +72,14 @@ def _about_majority(evaluation: Evaluation, majority: Baseline) -> list[_Said]:
         return []
     always = f"always saying {listed([majority.label or ''])}"
     own = percent(evaluation.figures.accuracy)
-    if evaluation.intervals.macro_f1[0] > majority.macro_f1:
+    blind = 1 / len(_true(evaluation))  # the balanced accuracy of whoever does not look
+    if evaluation.intervals.balanced_accuracy[0] > blind:
         return [
             (
                 "weak",
                 f"By accuracy the model is no better than {always}: {own} right against"
-                f" {percent(majority.accuracy)}. But it tells the classes apart: macro F1"
-                f" {evaluation.figures.macro_f1:.2f} against {majority.macro_f1:.2f}.",
+                f" {percent(majority.accuracy)}. But it tells the classes apart: balanced accuracy"
+                f" {percent(evaluation.figures.balanced_accuracy)} against {percent(blind)}.",
             )
         ]
     return [

@@ -66,14 +66,14 @@ def _tiles(evaluation: Evaluation) -> tuple[_Tile, ...]:
     figures, intervals = evaluation.figures, evaluation.intervals
     after, before = evaluation.calibration.after, evaluation.calibration.before
 
-    def between(ends: tuple[float, float], digits: int = 1) -> str:
-        return f"{100 * ends[0]:.{digits}f} – {100 * ends[1]:.{digits}f} % (95 % interval)"
+    def between(ends: tuple[float, float]) -> str:
+        return f"{share(ends[0])} to {share(ends[1])}"
 
     low, high = intervals.macro_f1
     best = figures.top_k[-1]
     tiles = [
         _Tile("Accuracy", share(figures.accuracy), between(intervals.accuracy)),
-        _Tile("Macro F1", decimal(figures.macro_f1), f"{low:.3f} – {high:.3f} (95 % interval)"),
+        _Tile("Macro F1", decimal(figures.macro_f1), f"{low:.3f} to {high:.3f}"),
         _Tile(
             "Balanced accuracy",
             share(figures.balanced_accuracy),

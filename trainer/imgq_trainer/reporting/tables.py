@@ -127,14 +127,7 @@ def baseline_table(evaluation: Evaluation) -> Table:
         better, worse = p_value(one.p_model_better), p_value(one.p_model_worse)
         scores = (share(one.accuracy), share(one.balanced_accuracy), decimal(one.macro_f1))
         rows.append((name, *scores, better, worse))
-    columns = (
-        "",
-        "accuracy",
-        "balanced accuracy",
-        "macro F1",
-        "chance that the model is better by luck",
-        "chance that it is worse by bad luck",
-    )
+    columns = ("", "accuracy", "balanced accuracy", "macro F1", "model better", "model worse")
     return Table("Beside the baselines", columns, tuple(rows))
 
 

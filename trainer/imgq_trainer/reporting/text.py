@@ -24,8 +24,12 @@ def shortened(text: str, most: int) -> str:
 
 
 def share(value: float | None, digits: int = 1) -> str:
-    """Return "91.3 %", or "–" for what is undefined."""
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
+    """Return "91.3 %", or "–" for what is undefined; "100.0 %" is said of all alone."""
+    if value is None:
+        return "–"
+    least = 10.0**-digits
+    points = min(max(100 * value, least), 100 - least) if 0 < value < 1 else 100 * value
+    return f"{points:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def decimal(value: float | None, digits: int = 3) -> str:

@@ -1,0 +1,117 @@
+"""What is said of models whose fault is known, since it was planted."""
+
+import numpy as np
+
+from imgq_trainer.evaluating.calibration import fit_temperature
+from imgq_trainer.evaluating.evaluation import evaluate
+from imgq_trainer.evaluating.scored import Floats, Indices, Scored
+from imgq_trainer.evaluating.values import Evaluation
+
+LABELS = ("cat", "dog", "owl")
+
+
+def model(truth: Indices, logits: Floats) -> Scored:
+    paths = tuple(b"%d.jpg" % number for number in range(len(truth)))
+    return Scored(logits.astype(np.float32), truth, paths, LABELS)
+
+
+def signals(pictures: int, strength: float, seed: int = 0) -> Scored:
+    """Equally many of each class; logits that make a calibrated softmax, but for the strength."""
+    random = np.random.default_rng(seed)
+    truth = np.arange(pictures) % 3
+    logits = random.normal(size=(pictures, 3)) * np.sqrt(strength)
+    logits[np.arange(pictures), truth] += strength
+    return model(truth, logits)
+
+
+def judged(scored: Scored, probe: Scored | None = None, temperature: float = 1.0) -> Evaluation:
+    return evaluate(scored, temperature=temperature, majority=0, probe=probe, seed=0)
+
+
+def test_a_collapsed_model_is_called_one() -> None:
+    good = signals(90, 6)
+    found = judged(model(good.truth, good.logits + np.array([0, 50, 0])), probe=good)
+
+    assert found.standing == "failed"
+    assert found.verdict[:2] == (
+        "The model predicts one class only: “dog”.",
+        "The model is no better than the majority class: always saying “cat” gets 33 % right,"
+        " the model 33 %.",
+    )
+    assert "worse than the linear probe" in found.verdict[2]
+    assert not any("onfidence" in sentence for sentence in found.verdict)
+
+
+def test_a_model_that_guesses_is_no_better_than_the_majority_class() -> None:
+    found = judged(signals(300, 0.001))
+
+    assert found.standing == "failed"
+    assert found.verdict[0].startswith("The model is no better than the majority class:")
+
+
+def test_a_model_that_only_finds_the_small_classes_is_not_called_useless() -> None:
+    truth = np.repeat([0, 1, 2], [240, 30, 30])
+    logits = np.eye(3)[truth] * 4.0
+    logits[:60] = [0, 4.0, 0]  # 240 right, as always saying "cat"
+    found = judged(model(truth, logits))
+
+    assert found.standing == "weak"
+    assert found.verdict[0] == (
+        "By accuracy the model is no better than always saying “cat”: 80 % right against 80 %."
+        " But it tells the classes apart: balanced accuracy 92 % against 33 %."
+    )
+
+
+def test_a_good_model_is_told_from_a_probe_and_how_sure_that_is() -> None:
+    found = judged(signals(900, 6), probe=signals(900, 2, seed=1))
+
+    assert found.standing == "sound"
+    assert found.verdict == (
+        "The model is better than the linear probe: 93 % right against 74 % (p < 0.001).",
+        "93 % of the pictures are labelled right, ± 2 points: the test split has 900 pictures.",
+        "Confidence is trustworthy: ECE 0.02 after calibration.",
+    )
+
+
+def test_few_pictures_say_little_even_if_all_are_right() -> None:
+    found = judged(signals(12, 80))
+
+    assert found.standing == "weak"
+    assert (
+        "100 % of the pictures are labelled right, ± 24 points: the test split has 12 pictures."
+    ) in found.verdict
+
+
+def test_over_confidence_is_called_out_and_gone_once_calibrated() -> None:
+    logits = signals(900, 2).logits.astype(np.float64) * 5
+    over = model(np.arange(900) % 3, logits)
+    validation = signals(900, 2, seed=7)
+    temperature = fit_temperature(validation.logits * 5, validation.truth)
+
+    assert judged(over).verdict[-1].startswith("Confidence is not trustworthy: ECE 0.2")
+    assert "Confidence is trustworthy" in judged(over, temperature=temperature).verdict[-1]
+
+
+def test_what_chance_explains_is_not_held_against_confidence() -> None:
+    found = judged(signals(45, 2, seed=3))
+
+    assert found.verdict[-1].startswith("Whether confidence is trustworthy cannot be told from 45")
+
+
+def test_classes_that_are_never_predicted_seldom_found_or_absent_are_named() -> None:
+    truth = np.repeat([0, 1], [60, 40])
+    logits = np.zeros((100, 3))
+    logits[:, 0], logits[95:, 1] = 3, 6
+    hard = judged(model(truth, logits))
+    never = judged(model(np.arange(99) % 3, np.eye(3)[np.arange(99) % 3] * [5, 5, 0] + [1, 0, 0]))
+
+    assert "Less than half of the pictures are found of “dog”." in hard.verdict
+    assert "The test split has no picture of “owl”." in hard.verdict
+    assert "Never predicted, though there are pictures: “owl”." in never.verdict
+
+
+def test_pictures_of_one_class_say_nothing_about_telling_classes_apart() -> None:
+    found = judged(model(np.zeros(50, np.int64), np.tile([5.0, 0, 0], (50, 1))))
+
+    assert found.standing == "failed"
+    assert "one class only: “cat”. Nothing can be said" in found.verdict[0]

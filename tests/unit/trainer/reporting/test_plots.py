@@ -1,0 +1,54 @@
+import io
+from collections.abc import Callable
+from xml.etree import ElementTree
+
+from PIL import Image
+
+from imgq_trainer.reporting.plots import draw_plots
+from imgq_trainer.reporting.values import EpochRow, ReportData
+
+Make = Callable[..., ReportData]
+
+
+def test_every_plot_is_valid_xml_and_a_png_whatever_the_names(hostile: ReportData) -> None:
+    plots = draw_plots(hostile.evaluation, hostile.epochs)
+
+    assert [plot.name for plot in plots] == [
+        "loss",
+        "macro-f1",
+        "confusion",
+        "reliability",
+        "precision-recall",
+        "roc",
+    ]
+    for plot in plots:
+        width = float(ElementTree.fromstring(plot.opaque_svg()).attrib["width"])
+        with Image.open(io.BytesIO(plot.png())) as picture:
+            assert abs(picture.width - 2 * width) <= 2
+            assert picture.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
+
+
+def test_without_epochs_there_are_no_learning_curves(make_report: Make) -> None:
+    nothing = (EpochRow("probe", 1, None, None, None),)
+    evaluation = make_report().evaluation
+
+    for epochs in ((), nothing):
+        names = [plot.name for plot in draw_plots(evaluation, epochs)]
+        assert names == ["confusion", "reliability", "precision-recall", "roc"]
+
+
+def test_of_many_classes_the_five_hardest_have_curves(make_report: Make) -> None:
+    evaluation = make_report(tuple(f"kind {number}" for number in range(60))).evaluation
+    plots = {plot.name: plot for plot in draw_plots(evaluation, ())}
+    hardest = min(evaluation.classes, key=lambda one: one.average_precision or 0)
+
+    assert "confusion" not in plots
+    assert plots["roc"].title == "ROC, the 5 hardest classes"
+    assert f"{hardest.label} (AP" in plots["precision-recall"].svg
+
+
+def test_names_that_begin_alike_stay_apart(make_report: Make) -> None:
+    start = "a name that is far too long for any axis, "
+    plots = draw_plots(make_report((f"{start}one", f"{start}two")).evaluation, ())
+
+    assert "#2 (AP" in next(plot.svg for plot in plots if plot.name == "precision-recall")
