@@ -36,8 +36,14 @@ def caller() -> Caller:
     return cast(Caller, g.caller)
 
 
-def needs(scope: Scope) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
-    """Let only callers with the scope reach a view. `admin` implies every scope."""
+def require(scope: Scope) -> None:
+    """Raise ScopeMissing unless this request's caller has the scope, or admin."""
+    if caller().scopes.isdisjoint((scope, Scope.ADMIN)):
+        raise ScopeMissing(scope.value)
+
+
+def needs(*scopes: Scope) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
+    """Let only callers with one of the scopes reach a view. `admin` implies every scope."""
 
     def decorate(view: Callable[P, Response]) -> Callable[P, Response]:
         @wraps(view)
@@ -45,7 +51,7 @@ def needs(scope: Scope) -> Callable[[Callable[P, Response]], Callable[P, Respons
             g.caller = auth.current_user()
             return view(*args, **kwargs)
 
-        guarded = auth.login_required(role=scope.value)(known)
+        guarded = auth.login_required(role=[scope.value for scope in scopes])(known)
 
         @wraps(view)
         def entry(*args: P.args, **kwargs: P.kwargs) -> Response:
@@ -53,7 +59,7 @@ def needs(scope: Scope) -> Callable[[Callable[P, Response]], Callable[P, Respons
                 _refuse_foreign_pages()
                 g.caller = ANYBODY
                 return view(*args, **kwargs)
-            g.needed_scope = scope
+            g.needed_scope = scopes[0]
             return cast(Response, guarded(*args, **kwargs))
 
         return entry

@@ -3,13 +3,14 @@
 ImgqError
 ├── RequestInvalid, BodyMalformed, BodyTooLarge, MediaTypeUnsupported (the request itself)
 ├── KeyMissing, ScopeMissing, ForeignPage (who asks)
+├── NoTraining (what a job of this kind does not have)
 ├── ParquetMissing (what this installation lacks)
 └── KeylessOffLoopback, AddressUnusable (at start)
 """
 
 from dataclasses import dataclass
 
-from imgq_db.errors import ImgqError
+from imgq_db.errors import Conflict, ImgqError
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,17 @@ class ForeignPage(ImgqError):
         super().__init__(
             "A server without keys answers no request that another site's page sent.",
             "Start the server without --insecure and send a key.",
+        )
+
+
+class NoTraining(Conflict):
+    slug = "no-training"
+    title = "The job trains and evaluates nothing"
+
+    def __init__(self, job: object) -> None:
+        super().__init__(
+            f"The job {job} is a classify job: it has no epochs, log or report.",
+            f"imgq results {job} shows its labels.",
         )
 
 

@@ -37,11 +37,16 @@ _PREDICATES: Mapping[str, str] = {
     "list_type": "must be a list",
     "literal_error": "must be {expected}",
     "missing": "is missing",
+    "model_attributes_type": "must be an object",
     "model_type": "must be an object",
     "string_type": "must be one text",
     "string_unicode": "must be text in UTF-8",
     "timezone_aware": _TIME,
+    "union_tag_invalid": "must be one of {expected_tags}",
+    "union_tag_not_found": "is missing",
 }
+# Of a body that has several shapes: the field that tells them apart.
+_TAG_FAULTS = ("union_tag_invalid", "union_tag_not_found")
 _PATTERNS: Mapping[str, str] = {
     BUDGET: "must be a number of images, such as 12, or a share of them, such as 5%",
     TAG: "must be key=value",
@@ -61,6 +66,8 @@ def body_fault(found: ErrorDetails) -> FieldError:
     """Return a fault of a JSON body. Its pointer is a JSON pointer."""
     # Pydantic marks the key of an entry with a further part; a pointer has no word for it.
     parts = found["loc"][:-1] if found["loc"][-1:] == ("[key]",) else found["loc"]
+    if found["type"] in _TAG_FAULTS:
+        parts = (*parts, found["ctx"]["discriminator"].strip("'"))
     return _fault("".join(["#", *("/" + _escaped(part) for part in parts)]), predicate(found))
 
 
@@ -91,7 +98,8 @@ def _length(context: Mapping[str, int | str]) -> str:
 
 
 def _fault(pointer: str, predicate: str) -> FieldError:
-    return FieldError(pointer, f"{_name(pointer)} {predicate}.")
+    end = "" if predicate.endswith("?") else "."
+    return FieldError(pointer, f"{_name(pointer)} {predicate}{end}")
 
 
 def _name(pointer: str) -> str:

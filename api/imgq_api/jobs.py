@@ -6,21 +6,22 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 
-from imgq_api.auth import caller, needs
+from imgq_api.auth import caller, needs, require
 from imgq_api.errors import FieldError, RequestInvalid
 from imgq_api.etags import is_fresh, weak_etag
+from imgq_api.job_requests import JobRequest
 from imgq_api.limits import creations, limiter
 from imgq_api.openapi import Replies, sends, spec
 from imgq_api.paging import link_next
 from imgq_api.rendering import job_body, reply
 from imgq_api.replies import JobBody, JobsBody
-from imgq_api.requests import JobRequest, JobsQuery, RetryRequest
+from imgq_api.requests import JobsQuery, RetryRequest
 from imgq_api.services import services
 from imgq_api.waiting import preferred_wait
 from imgq_db import idempotency, jobs
 from imgq_db.cancelling import cancel_job
 from imgq_db.deleting import delete_job
-from imgq_db.jobs import Job
+from imgq_db.jobs import Job, JobKind
 from imgq_db.keys import Scope
 from imgq_db.queue import FIRST_BELL
 from imgq_db.retries import retry_job
@@ -41,7 +42,7 @@ def _client() -> str:
 
 
 @bp.post("")
-@needs(Scope.SUBMIT)
+@needs(Scope.SUBMIT, Scope.TRAIN)
 @limiter.limit(creations, key_func=_client)
 @sends(IDEMPOTENCY_KEY)
 @spec.validate(
@@ -50,7 +51,11 @@ def _client() -> str:
     operation_id="createJob",
 )
 def create(json: JobRequest) -> Response:
-    """Accept a job: it is stored, and a worker takes it as soon as it can."""
+    """Accept a job: it is stored, and a worker takes it as soon as it can.
+
+    A classify job needs the scope submit; a train or evaluate job needs train.
+    """
+    require(_scope_of(json.kind))
 
     def accept(key: str | None) -> Response:
         new = json.to_new_job(key_id=caller().key_id, idempotency_key=key)
@@ -97,7 +102,7 @@ def show(job_id: UUID) -> Response:
 
 
 @bp.post("/<uuid:job_id>/cancel")
-@needs(Scope.SUBMIT)
+@needs(Scope.SUBMIT, Scope.TRAIN)
 @spec.validate(
     resp=Replies({200: JobBody, 202: JobBody}, 401, 403, 404),
     tags=TAGS,
@@ -106,12 +111,12 @@ def show(job_id: UUID) -> Response:
 def cancel(job_id: UUID) -> Response:
     """Cancel a job. One that has ended stays as it is (200)."""
     engine = services().engine
-    ended = jobs.get_job(engine, job_id).state.terminal
+    ended = _allowed(job_id).state.terminal
     return reply(_body(cancel_job(engine, job_id)), 200 if ended else 202)
 
 
 @bp.post("/<uuid:job_id>/retry")
-@needs(Scope.SUBMIT)
+@needs(Scope.SUBMIT, Scope.TRAIN)
 @limiter.limit(creations, key_func=_client)
 @sends(IDEMPOTENCY_KEY)
 @spec.validate(
@@ -123,6 +128,7 @@ def retry(job_id: UUID, json: RetryRequest) -> Response:
     """Run a job that has ended again, as a new job."""
 
     def accept(key: str | None) -> Response:
+        _allowed(job_id)
         job = retry_job(
             services().engine,
             job_id,
@@ -136,12 +142,24 @@ def retry(job_id: UUID, json: RetryRequest) -> Response:
 
 
 @bp.delete("/<uuid:job_id>")
-@needs(Scope.SUBMIT)
+@needs(Scope.SUBMIT, Scope.TRAIN)
 @spec.validate(resp=Replies({204: None}, 401, 403, 404, 409), tags=TAGS, operation_id="deleteJob")
 def delete(job_id: UUID) -> Response:
     """Delete a job that has ended, with its results."""
+    _allowed(job_id)
     delete_job(services().engine, job_id)
     return Response(status=204)
+
+
+def _scope_of(kind: JobKind) -> Scope:
+    return Scope.TRAIN if kind.trains else Scope.SUBMIT
+
+
+def _allowed(job_id: UUID) -> Job:
+    """Return the job if the caller may act on its kind. Raises JobNotFound, ScopeMissing."""
+    job = jobs.get_job(services().engine, job_id)
+    require(_scope_of(job.kind))
+    return job
 
 
 def _body(job: Job, notice: str | None = None) -> JobBody:

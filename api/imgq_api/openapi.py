@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from flask import Flask, Request, make_response
 from flask import Response as HttpResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 from spectree import Response, SecurityScheme, SpecTree
 from spectree.models import SecureType, SecuritySchemeData
@@ -107,7 +107,16 @@ def _read_body(request: Request, model: type[BaseModel] | None) -> BaseModel | N
         first = _found(error)[0]
         if first["type"] == "json_invalid":
             raise BodyMalformed(first["msg"].removeprefix("Invalid JSON: ")) from error
-        raise RequestInvalid(tuple(map(body_fault, _found(error)))) from error
+        raise RequestInvalid(tuple(map(body_fault, _in_shape(model, _found(error))))) from error
+
+
+def _in_shape(model: type[BaseModel], found: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out of each place the name of the shape, which the body itself does not hold."""
+    if not issubclass(model, RootModel):
+        return found
+    for fault in found:
+        fault["loc"] = fault["loc"][1:]
+    return found
 
 
 def _found(error: ValidationError) -> list[ErrorDetails]:

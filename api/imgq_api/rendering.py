@@ -10,11 +10,11 @@ from imgq_api.problems import problem_type
 from imgq_api.replies import (
     AgreementBody,
     CheckBody,
+    ClassifyJobOptionsBody,
     DryRunResult,
     ImageError,
     JobBody,
     JobLinks,
-    JobOptionsBody,
     JobProblem,
     JobProgress,
     JobSourceBody,
@@ -28,13 +28,16 @@ from imgq_api.replies import (
     VerificationBody,
     WorkerBody,
 )
+from imgq_api.train_rendering import train_progress, train_result
+from imgq_api.train_replies import EvaluateJobOptionsBody, TrainJobOptionsBody, TrainResult
 from imgq_db.estimates import Estimate
-from imgq_db.jobs import Job, JobError, Progress
+from imgq_db.jobs import Job, JobError, Options, Progress
 from imgq_db.keys import ApiKey
 from imgq_db.models import ModelVersion
 from imgq_db.quantisations import Agreement
 from imgq_db.results import Result
 from imgq_db.summaries import Summary
+from imgq_db.train_options import EvaluateOptions, TrainOptions
 from imgq_db.verifying import Check
 from imgq_db.workers import Worker
 
@@ -47,7 +50,6 @@ def reply(body: BaseModel, status: int = 200, **headers: str) -> Response:
 
 def job_body(job: Job, *, ahead: int | None, notice: str | None = None) -> JobBody:
     """Return a job as clients read it. ahead: jobs before it while it is queued."""
-    url = f"/v1/jobs/{job.uid}"
     return JobBody(
         id=str(job.uid),
         kind=job.kind,
@@ -56,22 +58,46 @@ def job_body(job: Job, *, ahead: int | None, notice: str | None = None) -> JobBo
         source=JobSourceBody(uri=job.source),
         model=job.model,
         precision=job.precision,
-        options=JobOptionsBody(**job.options.to_json()),
+        options=_options(job.options),
         tags=job.tags,
         priority=job.priority,
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
-        progress=_progress(job.progress),
+        progress=train_progress(job.training) if job.training else _progress(job.progress),
         queue_position=ahead,
         error=_job_problem(job.error) if job.error else None,
-        result=_result(job.estimate) if job.estimate else None,
+        result=_result(job),
         agreement=AgreementBody(**asdict(job.agreement)) if job.agreement else None,
         retry_of=str(job.retry_of) if job.retry_of else None,
         notice=notice or (_disagrees(job.agreement) if job.agreement else None),
-        links=JobLinks(
-            self=url, results=f"{url}/results", events=None, cancel=f"{url}/cancel", html=None
-        ),
+        links=_links(job),
+    )
+
+
+def _options(
+    options: Options,
+) -> ClassifyJobOptionsBody | TrainJobOptionsBody | EvaluateJobOptionsBody:
+    fields = options.to_json()
+    if isinstance(options, TrainOptions):
+        return TrainJobOptionsBody(**fields)
+    if isinstance(options, EvaluateOptions):
+        return EvaluateJobOptionsBody(**fields)
+    return ClassifyJobOptionsBody(**fields)
+
+
+def _links(job: Job) -> JobLinks:
+    url = f"/v1/jobs/{job.uid}"
+    trains = job.kind.trains
+    return JobLinks(
+        self=url,
+        results=None if trains else f"{url}/results",
+        events=None,
+        cancel=f"{url}/cancel",
+        html=None,
+        epochs=f"{url}/epochs" if trains else None,
+        log=f"{url}/log" if trains else None,
+        report=f"{url}/report" if job.result else None,
     )
 
 
@@ -85,7 +111,13 @@ def _disagrees(agreement: Agreement) -> str | None:
     )
 
 
-def _result(estimate: Estimate) -> DryRunResult:
+def _result(job: Job) -> DryRunResult | TrainResult | None:
+    if job.result:
+        return train_result(job.result)
+    return _dry_run(job.estimate) if job.estimate else None
+
+
+def _dry_run(estimate: Estimate) -> DryRunResult:
     return DryRunResult(
         seen=estimate.seen,
         cached=estimate.cached,

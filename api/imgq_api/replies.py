@@ -1,25 +1,19 @@
 """The bodies that clients read."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, Field
 
+from imgq_api.moments import Moment
+from imgq_api.train_replies import (
+    EvaluateJobOptionsBody,
+    TrainJobOptionsBody,
+    TrainProgress,
+    TrainResult,
+)
 from imgq_db.jobs import JobKind, JobState, Priority
 from imgq_db.keys import Scope
 from imgq_db.results import ImageStatus
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return a moment in UTC, with Z."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-Moment = Annotated[
-    datetime,
-    PlainSerializer(rfc3339, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
 
 
 class JobSourceBody(BaseModel):
@@ -28,7 +22,7 @@ class JobSourceBody(BaseModel):
     uri: str
 
 
-class JobOptionsBody(BaseModel):
+class ClassifyJobOptionsBody(BaseModel):
     """What a classify job does."""
 
     recursive: bool
@@ -43,7 +37,7 @@ class JobOptionsBody(BaseModel):
 
 
 class JobProgress(BaseModel):
-    """How far a job is."""
+    """How far a classify job is."""
 
     total: int | None = Field(description="null until the source is listed")
     done: int
@@ -94,10 +88,13 @@ class JobLinks(BaseModel):
     """Where the rest is. null: this server does not have it."""
 
     self: str
-    results: str
+    results: str | None
     events: str | None
     cancel: str
     html: str | None
+    epochs: str | None = Field(description="Of a train or evaluate job, like the next two")
+    log: str | None
+    report: str | None = Field(description="null until the job has succeeded")
 
 
 class JobBody(BaseModel):
@@ -108,18 +105,21 @@ class JobBody(BaseModel):
     state: JobState
     name: str | None
     source: JobSourceBody
-    model: str
+    model: str = Field(description="Of a train job: what it starts from, or scratch")
     precision: str
-    options: JobOptionsBody
+    options: ClassifyJobOptionsBody | TrainJobOptionsBody | EvaluateJobOptionsBody
     tags: dict[str, str]
     priority: Priority
     created_at: Moment
     started_at: Moment | None
     finished_at: Moment | None
-    progress: JobProgress
+    progress: JobProgress | TrainProgress
     queue_position: int | None = Field(description="Jobs ahead while queued; null in lists")
     error: JobProblem | None
-    result: DryRunResult | None = Field(description="Of a dry run, once every file was looked at")
+    result: DryRunResult | TrainResult | None = Field(
+        description="Of a dry run, once every file was looked at; of a train or evaluate job that"
+        " succeeded"
+    )
     agreement: AgreementBody | None = Field(description="Of an int8 job, after its first pictures")
     retry_of: str | None
     notice: str | None = Field(description="What the caller should know about this reply")

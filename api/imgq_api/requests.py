@@ -1,19 +1,17 @@
-"""The bodies and queries that clients send. Unknown fields are errors."""
+"""The bodies and queries that clients send, but for new jobs. Unknown fields are errors."""
 
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from imgq_db.jobs import JobKind, JobState, NewJob, Priority
+from imgq_db.jobs import JobKind, JobState
 from imgq_db.keys import Scope
-from imgq_db.options import MAX_TOP_K, ClassifyOptions
 from imgq_db.results import ImageStatus, ResultFilter, ResultSort
 
 PAGE_LIMIT = 500
-ACCEPTED = (JobKind.CLASSIFY,)
 TAG_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
 TAG = r"^[^=:]+[=:]"
 BUDGET = r"^([0-9]{1,12}|([0-9]{1,2}(\.[0-9]+)?|100)%)$"
@@ -23,15 +21,6 @@ def _refuse_nul(value: str) -> str:
     # Postgres can store every other character.
     if "\0" in value:
         raise PydanticCustomError("nul", "must not hold the character NUL")
-    return value
-
-
-def _refuse_other_kinds(value: object) -> object:
-    if isinstance(value, str) and value not in ACCEPTED:
-        kinds = ", ".join(ACCEPTED)
-        raise PydanticCustomError(
-            "kind", "must be {kinds}: this server runs no other kind of job", {"kinds": kinds}
-        )
     return value
 
 
@@ -63,59 +52,6 @@ class JobSource(Body):
         description="file:///absolute/path on a local stack, root:NAME/relative/path on a server",
         examples=["root:photos/2026"],
     )
-
-
-class JobOptions(Body):
-    """What a classify job does."""
-
-    recursive: bool = True
-    include: Annotated[list[Glob], Field(max_length=100)] = Field(
-        default=[], description="Globs on the relative path; none: every file"
-    )
-    exclude: Annotated[list[Glob], Field(max_length=100)] = []
-    top_k: int = Field(default=5, ge=1, le=MAX_TOP_K)
-    min_confidence: Share | None = Field(default=None, description="Below it the label is null")
-    max_failures: Annotated[str, Field(pattern=BUDGET)] | None = Field(
-        default=None, description="Fail the job after so many failed images: 12, or 5%"
-    )
-    precision: Literal["exact", "auto", "int8"] = "auto"
-    cache: bool = Field(
-        default=True, description="false: compute every picture, whatever is already known of it"
-    )
-    dry_run: bool = Field(
-        default=False, description="Tell what the job would do; label nothing. See result"
-    )
-
-
-class JobRequest(Body):
-    """A new job."""
-
-    kind: Annotated[JobKind, BeforeValidator(_refuse_other_kinds)]
-    source: JobSource
-    model: Annotated[Line, Field(min_length=1, max_length=200)] = Field(
-        default="imagenet", description="NAME, NAME:VERSION or NAME@ALIAS"
-    )
-    options: JobOptions = JobOptions()
-    name: Annotated[Line, Field(max_length=200)] | None = None
-    tags: Annotated[dict[TagKey, TagValue], Field(max_length=50)] = {}
-    priority: Priority = Priority.NORMAL
-
-    def to_new_job(self, *, key_id: int | None, idempotency_key: str | None) -> NewJob:
-        """Return the job that the shared state is asked for."""
-        options = self.options.model_dump()
-        for globs in ("include", "exclude"):
-            options[globs] = tuple(options[globs])
-        return NewJob(
-            source=self.source.uri,
-            model=self.model,
-            options=ClassifyOptions(**options),
-            kind=self.kind,
-            name=self.name,
-            tags=self.tags,
-            priority=self.priority,
-            key_id=key_id,
-            idempotency_key=idempotency_key,
-        )
 
 
 class RetryRequest(Body):

@@ -81,6 +81,9 @@ def test_job_is_accepted_and_shown_whole(api: Api, ring: Any, new_job: Body) -> 
             "events": None,
             "cancel": f"{url}/cancel",
             "html": None,
+            "epochs": None,
+            "log": None,
+            "report": None,
         },
     }
     assert body["created_at"].endswith("Z")
@@ -102,7 +105,7 @@ def test_job_is_accepted_while_the_queue_is_down(api: Api, ring: Any, new_job: B
         ({"model": "nobody"}, (404, "model-not-found")),
         ({"source": {"uri": "https://example.org/a"}}, (422, "source-invalid")),
         ({"source": {"uri": "root:none/a"}}, (422, "source-not-allowed")),
-        ({"kind": "evaluate"}, (422, "request-invalid")),
+        ({"kind": "sort"}, (422, "request-invalid")),
     ],
 )
 def test_refused_job_leaves_nothing_behind(

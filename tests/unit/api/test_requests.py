@@ -14,9 +14,10 @@ from imgq_api.errors import (
     MediaTypeUnsupported,
     RequestInvalid,
 )
+from imgq_api.job_requests import JobRequest
 from imgq_api.limits import MAX_BODY_BYTES
 from imgq_api.openapi import _read_body, _read_query
-from imgq_api.requests import JobRequest, JobsQuery, ResultsQuery
+from imgq_api.requests import JobsQuery, ResultsQuery
 from imgq_db.jobs import JobKind, NewJob, Priority
 from imgq_db.options import ClassifyOptions
 
@@ -95,7 +96,7 @@ def test_full_job_is_read_whole(lonely_app: Flask) -> None:
     ("change", "pointer"),
     [
         ({"unknown": 1}, "#/unknown"),
-        ({"kind": "train"}, "#/kind"),
+        ({"kind": "sort"}, "#/kind"),
         ({"source": {}}, "#/source/uri"),
         ({"source": {"uri": "file:///a", "upload_id": "u"}}, "#/source/upload_id"),
         ({"source": {"uri": "file:///a\0"}}, "#/source/uri"),
@@ -202,8 +203,12 @@ def test_fault_of_a_query_is_a_sentence(lonely_app: Flask, text: str, sentence: 
 
 
 def test_faults_are_counted_in_the_summary(lonely_app: Flask) -> None:
-    with pytest.raises(RequestInvalid, match=r"^kind is missing. \(1 more\)$"):
-        read(lonely_app, {})
+    with pytest.raises(RequestInvalid, match=r"^source is missing. \(1 more\)$"):
+        read(lonely_app, {"kind": "classify", "colour": "red"})
+
+
+def test_body_without_a_kind_says_so(lonely_app: Flask) -> None:
+    assert faults(lonely_app, {}) == ["#/kind"]
 
 
 def test_body_that_is_no_object_says_so(lonely_app: Flask) -> None:
@@ -222,9 +227,9 @@ def test_body_without_a_length_is_read_up_to_the_limit(lonely_app: Flask, spare:
 
 def test_other_kinds_are_refused_in_a_sentence(lonely_app: Flask) -> None:
     with pytest.raises(
-        RequestInvalid, match="kind must be classify: this server runs no other kind of job"
+        RequestInvalid, match=r"^kind must be one of 'classify', 'train', 'evaluate'\.$"
     ):
-        read(lonely_app, {**SMALLEST, "kind": "train"})
+        read(lonely_app, {**SMALLEST, "kind": "sort"})
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"a":1,}', b"\xff", b'{"kind": "\\ud800"}', b"nope"])

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from imgq_api.replies import rfc3339
+from imgq_api.moments import rfc3339
 
 
 def test_times_are_utc_with_z() -> None:
