@@ -35,7 +35,10 @@ def import_artifact(engine: Engine, settings: Settings, name: str, folder: Path)
     check_name(name)
     new = read_artifact(folder)
     store_artifact(settings, folder, new.digest)
-    return register_version(engine, name, new)
+    version = register_version(engine, name, new)
+    # The last other version with these files may have been deleted in between, and they with it.
+    store_artifact(settings, folder, new.digest)
+    return version
 
 
 def read_artifact(folder: Path) -> NewVersion:

@@ -22,6 +22,7 @@ PREPROCESSING = {
     "interpolation": "bicubic",
     "mean": [0.5, 0.5, 0.5],
     "std": [0.5, 0.5, 0.5],
+    "fit": "crop",
 }
 
 

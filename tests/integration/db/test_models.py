@@ -32,6 +32,7 @@ PREPROCESSING = {
     "interpolation": "bicubic",
     "mean": [0.5, 0.5, 0.5],
     "std": [0.5, 0.5, 0.5],
+    "fit": "crop",
 }
 NEW = NewVersion("0" * 64, "resnet18", ("a", "b"), PREPROCESSING, {"accuracy": 0.5})
 

@@ -1,0 +1,114 @@
+"""Deleting versions: only those that nothing needs. Their numbers are never given again."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from imgq_db.aliases import lock_model
+from imgq_db.artifacts import artifact_folder
+from imgq_db.errors import VersionInUse
+from imgq_db.models import ModelVersion
+from imgq_db.settings import Settings
+from imgq_db.training.keeping import kept_report
+
+#: So many jobs or versions are named in a sentence.
+NAMED = 3
+
+_ALIASES = """
+SELECT a.alias FROM model_alias a WHERE a.model_id = :model AND a.version = :version ORDER BY 1
+"""
+_CHILDREN = """
+SELECT m.name || ':' || v.version FROM model_version v JOIN model m ON m.id = v.model_id
+WHERE v.parent_id = :id ORDER BY v.id
+"""
+_JOBS = """
+SELECT uid FROM job WHERE deleted_at IS NULL AND (model_version_id = :id OR uid = :job
+    OR (options ->> 'against' = :ref AND state IN ('queued', 'running', 'cancelling')))
+ORDER BY id DESC
+"""
+_DELETED_JOBS = """
+SELECT count(*) FROM job WHERE model_version_id = :id AND deleted_at IS NOT NULL
+"""
+_ARTIFACT_USES = "SELECT count(*) FROM model_version WHERE digest = :digest"
+_REPORT_USES = """
+SELECT (SELECT count(*) FROM model_version WHERE report = :digest)
+    + (SELECT count(*) FROM training WHERE report = :digest)
+"""
+
+
+def delete_version(engine: Engine, settings: Settings, version: ModelVersion) -> None:
+    """Delete a version, and its files unless another version has the same.
+
+    Its dataset and test pictures stay: other versions may have been judged on them.
+    Raises VersionInUse, ModelNotFound.
+    """
+    try:
+        with engine.begin() as connection:
+            model = lock_model(connection, version.name)
+            reasons = _reasons(connection, model, version)
+            if not reasons:
+                connection.execute(
+                    text("DELETE FROM model_version WHERE id = :id"), {"id": version.id}
+                )
+    except IntegrityError as error:
+        raise VersionInUse(version.ref, ("Somebody began to use it just now.",)) from error
+    if reasons:
+        raise VersionInUse(version.ref, reasons)
+    if version.digest is not None:
+        folder = artifact_folder(settings, version.digest)
+        _clear(engine, folder, _ARTIFACT_USES, version.digest)
+    if version.report is not None:
+        _clear(engine, kept_report(settings, version.report), _REPORT_USES, version.report)
+
+
+def _reasons(connection: Connection, model: int, version: ModelVersion) -> tuple[str, ...]:
+    if version.source == "builtin":
+        return ("It comes with imgq.",)
+    keys = {
+        "model": model,
+        "version": version.version,
+        "id": version.id,
+        "job": version.job,
+        "ref": version.ref,
+    }
+    aliases = connection.execute(text(_ALIASES), keys).scalars().all()
+    children = connection.execute(text(_CHILDREN), keys).scalars().all()
+    jobs = connection.execute(text(_JOBS), keys).scalars().all()
+    going = connection.execute(text(_DELETED_JOBS), keys).scalar_one()
+    said = (
+        aliases and f"The alias {_named(aliases)} means it: promote another version first.",
+        children and f"{_named(children)} was trained on from it, and is traced back to it.",
+        jobs and f"The job {_named(jobs)} names it and takes its labels from it: imgq delete JOB.",
+        going and f"{going} deleted jobs are still being cleared away: try again in a minute.",
+    )
+    return tuple(sentence for sentence in said if sentence)
+
+
+def _named(names: Sequence[object]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(map(str, names[:NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def _clear(engine: Engine, folder: Path, uses: str, digest: str) -> None:
+    """Remove a folder that no row names. One that a row comes to name meanwhile is put back."""
+    if _is_used(engine, uses, digest):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".deleted-"))
+    try:
+        folder.rename(aside / digest)
+        if _is_used(engine, uses, digest) and not folder.exists():
+            (aside / digest).rename(folder)
+    except FileNotFoundError:
+        pass  # it is gone already
+    finally:
+        shutil.rmtree(aside)
+
+
+def _is_used(engine: Engine, uses: str, digest: str) -> bool:
+    with engine.connect() as connection:
+        return bool(connection.execute(text(uses), {"digest": digest}).scalar_one())
