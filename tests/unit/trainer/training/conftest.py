@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -51,15 +52,21 @@ def coloured(label: int, number: int, side: int = 32) -> Pixels:
     return noise.astype(np.uint8)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder of three classes with 14 pictures each, 32 x 32."""
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three classes with 14 pictures each, 32 x 32; not to be changed."""
+    root = tmp_path_factory.mktemp("colours")
     for label, name in enumerate(LABELS):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (root / name).mkdir()
         for number in range(14):
-            path = tmp_path / "pictures" / name / f"{number:02d}.png"
-            Image.fromarray(coloured(label, number)).save(path)
-    return tmp_path / "pictures"
+            Image.fromarray(coloured(label, number)).save(root / name / f"{number:02d}.png")
+    return root
+
+
+@pytest.fixture
+def folder(colours: Path, tmp_path: Path) -> Path:
+    """The same pictures, for one test alone."""
+    return Path(shutil.copytree(colours, tmp_path / "pictures"))
 
 
 @pytest.fixture
@@ -77,16 +84,14 @@ def own_model(tmp_path: Path) -> Artifact:
 SpecOf = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
-def spec_of(folder: Path, tmp_path: Path) -> SpecOf:
-    """Return a specification of a training of `small_cnn`, and what is changed of it."""
+@pytest.fixture(scope="session")
+def plain_spec() -> SpecOf:
+    """Return a specification of a training of `small_cnn`; root and work_dir are to be added."""
 
     def spec(**changes: Any) -> dict[str, Any]:
         small = {"width": 8, "blocks": 0, "batch_size": 8, "learning_rate": 0.01}
         plain: dict[str, Any] = {
             "kind": "train",
-            "root": str(folder),
-            "work_dir": str(tmp_path / "work"),
             "name": "colours",
             "init": "scratch",
             "epochs": 4,
@@ -98,6 +103,13 @@ def spec_of(folder: Path, tmp_path: Path) -> SpecOf:
         return plain | changes
 
     return spec
+
+
+@pytest.fixture
+def spec_of(plain_spec: SpecOf, colours: Path, tmp_path: Path) -> SpecOf:
+    """Return a specification of a training in this test's folder, and what is changed of it."""
+    places = {"root": str(colours), "work_dir": str(tmp_path / "work")}
+    return lambda **changes: plain_spec(**(places | changes))
 
 
 @pytest.fixture
