@@ -110,7 +110,7 @@ FINETUNE: dict[str, Any] = {
     "unfreeze": 0.5,
     "gradual": True,
     "freeze_norms": True,
-    "augment": "standard",
+    "augment": "light",
     "patience": 3,
 }
 SCRATCH: dict[str, Any] = {

@@ -19,7 +19,7 @@ def candidate(stage: Stage, right: int, losses: tuple[float, ...] = ()) -> Candi
 
 @pytest.mark.parametrize(
     ("probe", "network", "chosen"),
-    [(80, 90, "finetune"), (80, 80, "probe"), (90, 80, "probe"), (99, 100, "finetune")],
+    [(80, 90, "finetune"), (80, 80, "probe"), (90, 80, "probe"), (99, 100, "probe")],
 )
 def test_the_better_one_on_validation_is_chosen_and_the_simpler_of_equals(
     probe: int, network: int, chosen: str
@@ -28,7 +28,7 @@ def test_the_better_one_on_validation_is_chosen_and_the_simpler_of_equals(
     assert choose(made, TRUTH).name == chosen
 
 
-def test_a_network_must_be_right_more_often_by_a_standard_error() -> None:
+def test_a_network_must_be_right_more_often_than_by_luck() -> None:
     probe = candidate(Stage.PROBE, 50)
     logits = probe.val_logits.copy()
     logits[30:45], logits[50:68] = logits[30:45, ::-1], logits[50:68, ::-1]  # 18 gained, 15 lost
