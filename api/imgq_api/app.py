@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 from werkzeug.exceptions import NotFound
 
-from imgq_api import jobs, keys, models, ops, results, trainings, workers
+from imgq_api import aliases, jobs, keys, models, ops, results, trainings, workers
 from imgq_api.errors import KeylessOffLoopback
 from imgq_api.limits import MAX_BODY_BYTES, limiter
 from imgq_api.metrics import HttpMetrics, QueueMetrics
@@ -52,7 +52,7 @@ def create_app(
     )
     limiter.init_app(app)
     register_problems(app)
-    for resource in (jobs, results, trainings, models, workers, keys, ops):
+    for resource in (jobs, results, trainings, models, aliases, workers, keys, ops):
         app.register_blueprint(resource.bp)
     app.before_request(_start_clock)
     app.before_request(_refuse_doubled_slash)

@@ -2,21 +2,30 @@
 
 from flask import Blueprint, Response
 
+from imgq_api.archives import MEDIA_TYPE, send_folder
 from imgq_api.auth import needs
-from imgq_api.openapi import Replies, spec
-from imgq_api.rendering import model_body, reply, version_body, version_detail
-from imgq_api.replies import ModelBody, ModelDetailBody, ModelsBody
+from imgq_api.model_rendering import card_body, version_path
+from imgq_api.model_replies import ModelCardBody
+from imgq_api.model_requests import ArtifactQuery
+from imgq_api.openapi import Replies, sends, spec
+from imgq_api.rendering import model_body, reply, version_body
+from imgq_api.replies import ModelBody, ModelsBody
+from imgq_api.reports import send_figures, send_page
 from imgq_api.requests import ImportRequest
 from imgq_api.services import services
-from imgq_db.artifacts import import_artifact
-from imgq_db.errors import ModelNotFound
+from imgq_db.artifacts import artifact_folder, import_artifact
+from imgq_db.deleting_versions import delete_version
+from imgq_db.errors import ExportUnavailable, ModelNotFound
 from imgq_db.keys import Scope
-from imgq_db.models import NAME_PATTERN, get_model, list_models, resolve_model
+from imgq_db.model_cards import model_card
+from imgq_db.models import NAME_PATTERN, ModelVersion, get_model, list_models, resolve_model
 from imgq_db.sources import source_folder
+from imgq_db.training.reports import report_of_version
 
 bp = Blueprint("models", __name__, url_prefix="/v1/models")
 
 TAGS = ("models",)
+VERSION = "/<name>/versions/<int(min=1,max=999999999):version>"
 
 
 @bp.get("")
@@ -33,24 +42,96 @@ def list_all() -> Response:
 @spec.validate(resp=Replies({200: ModelBody}, 401, 403, 404), tags=TAGS, operation_id="getModel")
 def show(name: str) -> Response:
     """Show a model with its versions."""
-    return reply(model_body(get_model(services().engine, _known(name))))
+    return reply(model_body(get_model(services().engine, known(name))))
 
 
-@bp.get("/<name>/versions/<int(min=1,max=999999999):version>")
+@bp.get(VERSION)
 @needs(Scope.READ)
 @spec.validate(
-    resp=Replies({200: ModelDetailBody}, 401, 403, 404), tags=TAGS, operation_id="getModelVersion"
+    resp=Replies({200: ModelCardBody}, 401, 403, 404), tags=TAGS, operation_id="getModelVersion"
 )
 def show_version(name: str, version: int) -> Response:
-    """Show one version with its labels and preprocessing."""
-    found = resolve_model(services().engine, f"{_known(name)}:{version}")
-    return reply(version_detail(found))
+    """Show one version with all that is known of it."""
+    return reply(card_body(model_card(services().engine, find(name, version))))
+
+
+@bp.delete(VERSION)
+@needs(Scope.ADMIN)
+@spec.validate(
+    resp=Replies({204: None}, 401, 403, 404, 409), tags=TAGS, operation_id="deleteModelVersion"
+)
+def delete(name: str, version: int) -> Response:
+    """Delete a version that nothing needs. Its number is never given again."""
+    delete_version(services().engine, services().settings, find(name, version))
+    return Response(status=204)
+
+
+@bp.get(f"{VERSION}/report")
+@needs(Scope.READ)
+@sends("If-None-Match")
+@spec.validate(
+    resp=Replies({200: None, 304: None}, 401, 403, 404, media="text/html"),
+    tags=TAGS,
+    operation_id="readModelReport",
+)
+def report(name: str, version: int) -> Response:
+    """Show the report of a version's training as a page that loads and runs nothing."""
+    found = find(name, version)
+    return send_page(report_of_version(services().settings, found), found.ref)
+
+
+@bp.get(f"{VERSION}/report.json")
+@needs(Scope.READ)
+@sends("If-None-Match")
+@spec.validate(
+    resp=Replies({200: None, 304: None}, 401, 403, 404),
+    tags=TAGS,
+    operation_id="readModelReportFigures",
+)
+def figures(name: str, version: int) -> Response:
+    """Show every figure of the report."""
+    found = find(name, version)
+    return send_figures(report_of_version(services().settings, found), found.ref)
+
+
+@bp.get(f"{VERSION}/report.tar")
+@needs(Scope.READ)
+@spec.validate(
+    resp=Replies({200: None}, 401, 403, 404, media=MEDIA_TYPE),
+    tags=TAGS,
+    operation_id="downloadModelReport",
+)
+def report_archive(name: str, version: int) -> Response:
+    """Download the report with its figures and every plot."""
+    found = find(name, version)
+    folder = report_of_version(services().settings, found)
+    return send_folder(folder, f"{found.name}-{found.version}-report")
+
+
+@bp.get(f"{VERSION}/artifact")
+@needs(Scope.READ)
+@spec.validate(
+    resp=Replies({200: None}, 401, 403, 404, 409, media=MEDIA_TYPE),
+    tags=TAGS,
+    operation_id="downloadModel",
+)
+def artifact(name: str, version: int, query: ArtifactQuery) -> Response:
+    """Download a version's files, as `imgq models import` takes them."""
+    found = find(name, version)
+    if query.format != "imgq":
+        why = "a server writes no other format than its own"
+        raise ExportUnavailable(found.ref, query.format, why)
+    folder = artifact_folder(services().settings, found.digest or "none")
+    if not folder.is_dir():
+        why = "its files are not in the data directory; the built-in model's are made at first use"
+        raise ExportUnavailable(found.ref, query.format, why)
+    return send_folder(folder, f"{found.name}-{found.version}")
 
 
 @bp.post("/import")
 @needs(Scope.ADMIN)
 @spec.validate(
-    resp=Replies({201: ModelDetailBody}, 401, 403, 409, 413, 415),
+    resp=Replies({201: ModelCardBody}, 401, 403, 409, 413, 415),
     tags=TAGS,
     operation_id="importModel",
 )
@@ -59,11 +140,17 @@ def import_version(json: ImportRequest) -> Response:
     settings = services().settings
     folder = source_folder(json.source.uri, settings)
     version = import_artifact(services().engine, settings, json.name, folder)
-    url = f"/v1/models/{version.name}/versions/{version.version}"
-    return reply(version_detail(version), 201, Location=url)
+    card = card_body(model_card(services().engine, version))
+    return reply(card, 201, Location=version_path(version))
 
 
-def _known(name: str) -> str:
+def find(name: str, version: int) -> ModelVersion:
+    """Return a version. Raises ModelNotFound."""
+    return resolve_model(services().engine, f"{known(name)}:{version}")
+
+
+def known(name: str) -> str:
+    """Return a name that a model may have. Raises ModelNotFound."""
     if NAME_PATTERN.fullmatch(name) is None:
         raise ModelNotFound(name)
     return name

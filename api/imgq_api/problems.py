@@ -57,7 +57,8 @@ class FieldProblem(BaseModel):
     """One field that was not accepted."""
 
     pointer: str = Field(
-        description="A JSON pointer into the body (#/options/top_k), or ?name for a query parameter"
+        description="A JSON pointer into the body (#/options/top_k), ?name for a query parameter,"
+        " or nothing: a reason why the whole is refused"
     )
     detail: str = Field(description="What is wrong with it, as one sentence")
 
@@ -143,6 +144,8 @@ def _answer_imgq(error: ImgqError) -> Response:
     if status == 503 or isinstance(error, db.IdempotencyInFlight):
         headers["Retry-After"] = "1" if status == 409 else str(RETRY_SECONDS)
     fields = error.errors if isinstance(error, api.RequestInvalid) else ()
+    if isinstance(error, db.PromotionRefused | db.VersionInUse):
+        fields = tuple(api.FieldError("", reason) for reason in error.reasons)
     return problem_response(
         status, error.slug, error.title, str(error), hint=error.hint, errors=fields, headers=headers
     )

@@ -85,9 +85,12 @@ def promote(
     return replace(get_alias(engine, version.name, alias), job=job)
 
 
-def roll_back(engine: Engine, name: str, alias: str, *, key_id: int | None = None) -> Alias:
+def roll_back(
+    engine: Engine, name: str, alias: str, *, from_version: int, key_id: int | None = None
+) -> Alias:
     """Move an alias to the version that it meant before this one; again, to the one before that.
 
+    from_version: what it means now. Another one: it is no step, so that asking twice is harmless.
     Raises ModelNotFound, NothingToRollBack, AliasInvalid.
     """
     check_alias(alias)
@@ -97,11 +100,12 @@ def roll_back(engine: Engine, name: str, alias: str, *, key_id: int | None = Non
         current = version_of_alias(connection, model, alias)
         if current is None:
             raise ModelNotFound(f"{name}@{alias}")
-        before = _before(connection, model, alias, current, there)
-        if before is None:
-            raise NothingToRollBack(name, alias)
-        change = NewChange(alias, current, before, Decision.ROLLBACK, key_id=key_id)
-        write_change(connection, model, change)
+        if current == from_version:
+            before = _before(connection, model, alias, current, there)
+            if before is None:
+                raise NothingToRollBack(name, alias)
+            change = NewChange(alias, current, before, Decision.ROLLBACK, key_id=key_id)
+            write_change(connection, model, change)
     return get_alias(engine, name, alias)
 
 
