@@ -49,7 +49,7 @@ def make_retry() -> Retry:
         status=2,
         backoff_factor=0.2,
         status_forcelist=(429, 502, 503, 504),
-        allowed_methods=frozenset({"GET", "POST"}),
+        allowed_methods=frozenset({"GET", "POST", "PUT"}),
         respect_retry_after_header=True,
         retry_after_max=PATIENCE_SECONDS,
         raise_on_status=False,
@@ -111,6 +111,10 @@ class Client:
                     raise
                 self._clock.sleep(1)
         return self._send("POST", path, json=body, headers=headers)
+
+    def put(self, path: str, body: object) -> Reply:
+        """Send a PUT, which by its nature counts once."""
+        return self._send("PUT", path, json=body)
 
     def delete(self, path: str) -> None:
         """Send a DELETE."""

@@ -48,4 +48,9 @@ def _field_errors(problem: dict[str, Any], detail: str) -> list[str]:
     errors = [error for error in problem.get("errors") or [] if isinstance(error, dict)]
     if len(errors) == 1 and str(errors[0].get("detail")) in detail:
         return []
-    return [f"  {error.get('pointer') or '/'}: {error.get('detail')}" for error in errors]
+    return [_field_error(error) for error in errors]
+
+
+def _field_error(error: dict[str, Any]) -> str:
+    pointer = error.get("pointer")
+    return f"  {pointer}: {error.get('detail')}" if pointer else f"  {error.get('detail')}"

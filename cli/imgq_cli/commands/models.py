@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from imgq_cli.archives import check_artifact, check_new_folder, download_folder
 from imgq_cli.calls import get_model, import_model, list_models
-from imgq_cli.client import Client, connect
-from imgq_cli.errors import NotFound, UsageFault
+from imgq_cli.client import connect
+from imgq_cli.errors import CliError, UsageFault
 from imgq_cli.exits import Exit
-from imgq_cli.formats import age, local_time, number
+from imgq_cli.formats import number
 from imgq_cli.invocation import Invocation, pass_invocation
+from imgq_cli.model_calls import delete_version, get_alias, resolve, roll_back, version_path
+from imgq_cli.model_panels import model_card, models_table
+from imgq_cli.params import Duration
+from imgq_cli.promoting import promote, told
 from imgq_cli.sources import check_source, source_uri
-from imgq_cli.terminal import ACCENT, QUIET, emit_json, err, next_steps, note, out, printable
+from imgq_cli.terminal import emit_json, err, interactive, next_steps, note, out
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-SHOWN_LABELS = 12
+CHAMPION = "champion"
 
 
 @click.group("models")
 def command() -> None:
-    """List, show and import models."""
+    """List, show, promote, export, import and delete models."""
 
 
 @command.command("list")
@@ -35,7 +37,7 @@ def list_(invocation: Invocation, /) -> int:
     if invocation.json:
         emit_json({"items": found})
     elif found:
-        out().print(_table(found))
+        out().print(models_table(found))
     else:
         note("There is no model.")
     return Exit.OK
@@ -51,11 +53,101 @@ def show(invocation: Invocation, /, model: str) -> int:
     version.
     """
     client = connect(invocation)
-    found = get_model(client, *_resolve(client, model))
+    name, version = resolve(client, model)
+    found = get_model(client, name, version)
+    if invocation.json:
+        emit_json(found)
+        return Exit.OK
+    try:
+        history = get_alias(client, name, CHAMPION)["history"]
+    except CliError as error:  # of a model that never had one
+        if error.exit_code != Exit.NOT_FOUND:
+            raise
+        history = []
+    out().print(model_card(found, history))
+    return Exit.OK
+
+
+@command.command("report")
+@click.argument("model")
+@click.option("-o", "--output", "folder", required=True, type=click.Path(path_type=Path),
+              metavar="DIR", help="A new folder.")  # fmt: skip
+@pass_invocation
+def report(invocation: Invocation, /, model: str, folder: Path) -> int:
+    """Save the report of a version's training: a page, its figures, and every plot."""
+    check_new_folder(folder)
+    client = connect(invocation)
+    path = f"{version_path(*resolve(client, model))}/report.tar"
+    files = download_folder(client, path, folder, check=lambda _: None)
+    _say_written(invocation, folder / "report.html", files)
+    return Exit.OK
+
+
+@command.command("promote")
+@click.argument("model")
+@click.option("--alias", default=CHAMPION, show_default=True, help="Only champion has a gate.")
+@click.option("--force", is_flag=True, help="Do not ask the gate; the history says so.")
+@click.option("--timeout", type=Duration(), metavar="2h",
+              help="Stop waiting after so long; the comparison goes on.")  # fmt: skip
+@pass_invocation
+def promote_(
+    invocation: Invocation, /, model: str, alias: str, force: bool, timeout: float | None
+) -> int:
+    """Let an alias mean a version, if the gate lets it.
+
+    MODEL is NAME:VERSION; a plain NAME means its newest version. A trainer compares the version
+    with the champion, on the champion's test pictures that it never saw: it must not be worse
+    (exact one-sided McNemar test at 0.05), no class of 20 pictures or more may lose over 5 points,
+    and the labels must be the same. The first champion needs no gate. A refusal is exit 1.
+    """
+    client = connect(invocation)
+    version = resolve(client, model, newest=True)
+    found = promote(client, invocation, version, alias, force=force, timeout_seconds=timeout)
     if invocation.json:
         emit_json(found)
     else:
-        out().print(_details(found))
+        click.echo(told(found))
+    return Exit.OK
+
+
+@command.command("rollback")
+@click.argument("model")
+@pass_invocation
+def rollback(invocation: Invocation, /, model: str) -> int:
+    """Let an alias mean again what it meant before; again, what it meant before that.
+
+    MODEL is NAME, which means NAME@champion, or NAME@ALIAS.
+    """
+    name, _, alias = model.partition("@")
+    client = connect(invocation)
+    current = get_alias(client, name, alias or CHAMPION)
+    if current["version"] is None:
+        raise UsageFault(f"{name}@{alias or CHAMPION} means no version yet.")
+    found = roll_back(client, name, alias or CHAMPION, current["version"])
+    if invocation.json:
+        emit_json(found)
+    else:
+        click.echo(told(found))
+    return Exit.OK
+
+
+@command.command("export")
+@click.argument("model")
+@click.option("-o", "--output", "folder", required=True, type=click.Path(path_type=Path),
+              metavar="DIR", help="A new folder.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["imgq", "onnx"]), default="imgq",
+              show_default=True, help="imgq: as imgq models import takes it.")  # fmt: skip
+@pass_invocation
+def export(invocation: Invocation, /, model: str, folder: Path, form: str) -> int:
+    """Save a version's files, every byte checked."""
+    check_new_folder(folder)
+    client = connect(invocation)
+    name, version = resolve(client, model)
+    digest = get_model(client, name, version)["digest"] or ""
+    check = check_artifact(digest) if form == "imgq" else lambda _: None
+    path = f"{version_path(name, version)}/artifact?format={form}"
+    files = download_folder(client, path, folder, check=check)
+    _say_written(invocation, folder, files)
     return Exit.OK
 
 
@@ -81,58 +173,30 @@ def import_(invocation: Invocation, /, folder: str, name: str, by_reference: boo
     return Exit.OK
 
 
-def _resolve(client: Client, ref: str) -> tuple[str, int]:
-    name, colon, version = ref.partition(":")
-    if colon and version.isdecimal():
-        return name, int(version)
-    name, at, alias = ref.partition("@")
-    versions = [model for model in list_models(client) if model["name"] == name]
-    wanted = [model for model in versions if (alias or "champion") in model["aliases"]]
-    if not wanted and not at:
-        wanted = sorted(versions, key=lambda model: -int(model["version"]))
-    if not wanted or colon:
-        raise NotFound(f"There is no model {ref!r}.", hint="imgq models list")
-    return name, wanted[0]["version"]
+@command.command("delete")
+@click.argument("model")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@pass_invocation
+def delete(invocation: Invocation, /, model: str, yes: bool) -> int:
+    """Delete a version that no alias, job or other version needs.
+
+    MODEL is NAME:VERSION. Its number is never given again. On a terminal it asks first.
+    """
+    name, colon, version = model.partition(":")
+    if not colon or not version.isdecimal():
+        raise UsageFault(f"{model!r} names no version.", hint=f"imgq models delete {name}:1")
+    if not yes and not invocation.json and interactive(sys.stdin):
+        click.confirm(f"Delete {model} and its files?", abort=True, err=True)
+    delete_version(connect(invocation), name, int(version))
+    if invocation.json:
+        emit_json({"ref": model, "deleted": True})
+    else:
+        err().print(f"{model} and its files are deleted.")
+    return Exit.OK
 
 
-def _table(models: list[dict[str, Any]]) -> RenderableType:
-    from rich.table import Table
-
-    table = Table(box=None, header_style=QUIET, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("model", style=ACCENT, no_wrap=True)
-    table.add_column("aliases")
-    table.add_column("architecture", overflow="fold")
-    table.add_column("labels", justify="right", no_wrap=True)
-    table.add_column("source", overflow="fold")
-    table.add_column("created", no_wrap=True)
-    for model in models:
-        table.add_row(
-            model["ref"],
-            ", ".join(model["aliases"]) or "–",
-            model["architecture"],
-            number(model["classes"]),
-            printable(model["source"]),
-            age(model["created_at"]),
-        )
-    return table
-
-
-def _details(model: dict[str, Any]) -> RenderableType:
-    from rich.table import Table
-
-    labels = model["labels"]
-    more = f", … ({number(len(labels))} in all)" if len(labels) > SHOWN_LABELS else ""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style=QUIET, no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row("model", model["ref"])
-    grid.add_row("aliases", ", ".join(model["aliases"]) or "–")
-    grid.add_row("architecture", model["architecture"])
-    grid.add_row("labels", printable(", ".join(labels[:SHOWN_LABELS])) + more)
-    for title in ("preprocessing", "metrics"):
-        for name, value in model[title].items():
-            grid.add_row(f"{title[:-1] if title == 'metrics' else title}: {name}", str(value))
-    grid.add_row("source", printable(model["source"]))
-    grid.add_row("digest", model["digest"] or "– (made by the first worker that needs it)")
-    grid.add_row("created", local_time(model["created_at"]))
-    return grid
+def _say_written(invocation: Invocation, place: Path, files: list[str]) -> None:
+    if invocation.json:
+        emit_json({"path": str(place), "files": files})
+    else:
+        click.echo(str(place))

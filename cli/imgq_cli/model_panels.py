@@ -1,0 +1,128 @@
+"""Models as a table, one version as a card, and what became of a promotion in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from imgq_cli.formats import age, count, local_time, number, percent
+from imgq_cli.terminal import ACCENT, QUIET, printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+SHOWN_LABELS = 12
+SHOWN_CHANGES = 5
+INTERVAL = "_interval"
+#: Figures that are shares of pictures.
+SHARES = frozenset({"accuracy", "balanced_accuracy", "macro_f1", "ece"})
+
+
+def models_table(models: list[dict[str, Any]]) -> RenderableType:
+    """Return one row for each version."""
+    from rich.table import Table
+
+    table = Table(box=None, header_style=QUIET, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("model", style=ACCENT, no_wrap=True)
+    table.add_column("aliases")
+    table.add_column("architecture", overflow="fold")
+    table.add_column("labels", justify="right", no_wrap=True)
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("source", overflow="fold")
+    table.add_column("created", no_wrap=True)
+    for model in models:
+        accuracy = model["metrics"].get("accuracy")
+        table.add_row(
+            model["ref"],
+            ", ".join(model["aliases"]) or "–",
+            model["architecture"],
+            number(model["classes"]),
+            percent(accuracy) if isinstance(accuracy, int | float) else "–",
+            printable(model["source"]),
+            age(model["created_at"]),
+        )
+    return table
+
+
+def model_card(model: Mapping[str, Any], history: list[dict[str, Any]]) -> RenderableType:
+    """Return all that is known of a version. history: of its name's champion, newest first."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style=QUIET, no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in _rows(model, history):
+        grid.add_row(name, printable(text))
+    return grid
+
+
+def _rows(model: Mapping[str, Any], history: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    yield "model", model["ref"]
+    yield "aliases", ", ".join(model["aliases"]) or "–"
+    for sentence in model.get("verdict") or ():
+        yield "verdict", sentence
+    yield "architecture", model["architecture"]
+    yield "labels", _labels(model["labels"])
+    for name, value in model["preprocessing"].items():
+        yield f"preprocessing: {name}", str(value)
+    yield from _metrics(model["metrics"])
+    yield "source", model["source"]
+    yield "lineage", " ← ".join([model["ref"], *model.get("lineage", ())])
+    yield from _dataset(model.get("dataset"))
+    links = model.get("links", {})
+    if links.get("report"):
+        yield "report", f"imgq models report {model['ref']} -o DIR"
+    yield "digest", model["digest"] or "– (made by the first worker that needs it)"
+    yield "created", local_time(model["created_at"])
+    for change in history[:SHOWN_CHANGES]:
+        yield "champion", f"{local_time(change['changed_at'])}: {change_sentence(model, change)}"
+
+
+def _labels(labels: list[str]) -> str:
+    more = f", … ({number(len(labels))} in all)" if len(labels) > SHOWN_LABELS else ""
+    return ", ".join(labels[:SHOWN_LABELS]) + more
+
+
+def _metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in metrics.items():
+        if name.endswith(INTERVAL):
+            continue
+        text = percent(value) if name in SHARES and isinstance(value, float) else str(value)
+        interval = metrics.get(name + INTERVAL)
+        if isinstance(interval, list) and len(interval) == 2:
+            text += f" (95 %: {percent(interval[0])} to {percent(interval[1])})"
+        yield f"metric: {name}", text
+
+
+def _dataset(dataset: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    if dataset is None:
+        return
+    splits = {
+        split: sum(counts.get(split, 0) for counts in dataset["counts"].values())
+        for split in ("train", "val", "test")
+    }
+    sides = ", ".join(f"{number(pictures)} {split}" for split, pictures in splits.items())
+    yield "dataset", f"{dataset['digest']}: {count(dataset['images'], 'picture')} ({sides})"
+    for note in dataset["notes"]:
+        yield "findings", note
+
+
+def change_sentence(model: Mapping[str, Any], change: Mapping[str, Any]) -> str:
+    """Return what became of a request to move an alias."""
+    name = model["name"]
+    new, old = f"{name}:{change['to_version']}", change["from_version"]
+    place = f" in place of {name}:{old}" if old else ""
+    verb = "is champion" if change["moved"] else "was refused"
+    how = {"forced": ", by force", "rollback": ", rolled back"}.get(change["decision"], "")
+    return f"{new} {verb}{place}{how}.{comparison_sentence(change)}"
+
+
+def comparison_sentence(change: Mapping[str, Any]) -> str:
+    """Return what two models were compared by, with a blank before it; nothing if they were not."""
+    counts = change["counts"] or {}
+    if "champion_right" not in counts:
+        return ""
+    return (
+        f" Of {count(counts['pictures'], 'picture')} it has {number(counts['challenger_right'])}"
+        f" right, the one before {number(counts['champion_right'])}."
+    )
