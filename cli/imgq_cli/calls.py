@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from imgq_cli.client import Client
 from imgq_cli.exports import unbroken
-from imgq_cli.shapes import Job, Result, Summary, Worker
+from imgq_cli.shapes import Epoch, Job, LogPage, Result, Summary, Worker
 
 PAGE = 500
 #: The server counts a very large job for up to 120 s.
@@ -66,6 +66,18 @@ def verify_job(client: Client, uid: str) -> dict[str, Any]:
     path = f"/v1/jobs/{uid}/verification"
     verification: dict[str, Any] = client.get(path, answer_seconds=600)
     return verification
+
+
+def get_epochs(client: Client, uid: str) -> list[Epoch]:
+    """Return a training's epochs in the order they ended."""
+    return list(_items(client, f"/v1/jobs/{uid}/epochs", {}, None))
+
+
+def get_log(client: Client, uid: str, cursor: str | None) -> LogPage:
+    """Return what a training said after the cursor; None: from the start."""
+    params = {"limit": PAGE} | ({"cursor": cursor} if cursor else {})
+    page: LogPage = client.get(f"/v1/jobs/{uid}/log", params)
+    return page
 
 
 def get_results(client: Client, uid: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,6 +154,6 @@ def _items(client: Client, path: str, params: dict[str, Any], limit: int | None)
                 return
             asked["cursor"] = page["next_cursor"]
 
-    if path.startswith("/v1/jobs"):
+    if path.startswith("/v1/jobs") and not path.endswith("/epochs"):
         params["limit"] = min(limit or PAGE, PAGE)
     return islice(pages(), limit)

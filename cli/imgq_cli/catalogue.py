@@ -24,8 +24,9 @@ class Entry:
         return "imgq_cli.commands." + self.name.replace("-", "_")
 
 
-LABEL, LOOK, ACT, OPERATE, SERVE = (
+LABEL, TRAIN, LOOK, ACT, OPERATE, SERVE = (
     "Label pictures",
+    "Train models",
     "Look at jobs",
     "Act on jobs",
     "Set up and operate",
@@ -37,6 +38,8 @@ CATALOGUE = (
     Entry("results", LABEL, "Show or download the labels of a job."),
     Entry("sort", LABEL, "Put the pictures of a job into one folder for each label."),
     Entry("diff", LABEL, "Show which labels changed between two jobs."),
+    Entry("train", TRAIN, "Train a model on a labelled folder and register it."),
+    Entry("evaluate", TRAIN, "Judge a model on a labelled folder."),
     Entry("jobs", LOOK, "List the jobs, newest first."),
     Entry("status", LOOK, "Show one job."),
     Entry("watch", LOOK, "Follow a job until it ends."),
@@ -47,7 +50,7 @@ CATALOGUE = (
     Entry("up", OPERATE, "Start Postgres, Valkey, the API and the workers on this machine."),
     Entry("down", OPERATE, "Stop the local stack."),
     Entry("doctor", OPERATE, "Check what this machine, the local stack and the server lack."),
-    Entry("models", OPERATE, "List, show and import models."),
+    Entry("models", OPERATE, "List, show, promote, export, import and delete models."),
     Entry("verify-job", OPERATE, "Check a job's ledger against its promises."),
     Entry("workers", OPERATE, "Show the workers and what they do."),
     Entry("keys", OPERATE, "List, create and revoke API keys."),

@@ -17,9 +17,10 @@ from imgq_cli.formats import (
     percent,
     short_id,
 )
-from imgq_cli.progress import STYLE_OF_STATE, figures
-from imgq_cli.shapes import TERMINAL, Job, is_dry_run
+from imgq_cli.progress import STYLE_OF_STATE, extent, figures, phase
+from imgq_cli.shapes import TERMINAL, Job, is_dry_run, train_result, trains
 from imgq_cli.terminal import ACCENT, BAD, QUIET, WARNING, printable
+from imgq_cli.train_reports import train_fields, train_name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,14 +71,10 @@ def _fields(job: Job) -> Iterator[Field]:
 
     yield "state", Text(job["state"], style=f"bold {_style(job)}")
     yield "progress", _progress(job)
-    if not job.get("result"):
-        yield "images", _counts(job)
-    if job["progress"]["images_per_second"] and job["state"] not in TERMINAL:
-        yield "speed", _speed(job)
-    if is_dry_run(job):
-        yield "dry run", _dry_run(job)
+    yield from train_fields(job) if trains(job) else _work_fields(job)
     yield "source", Text(printable(source_text(job)))
-    yield "model", Text(" ".join(filter(None, (job["model"], _precision(job)))))
+    if not trains(job):
+        yield "model", Text(" ".join(filter(None, (job["model"], _precision(job)))))
     if agreement := job.get("agreement"):
         yield "int8", Text(agreement_sentence(agreement))
     if job["tags"]:
@@ -90,18 +87,28 @@ def _fields(job: Job) -> Iterator[Field]:
     yield from _problem(job)
 
 
+def _work_fields(job: Job) -> Iterator[Field]:
+    if not job.get("result"):
+        yield "images", _counts(job)
+    if job["progress"]["images_per_second"] and job["state"] not in TERMINAL:
+        yield "speed", _speed(job)
+    if is_dry_run(job):
+        yield "dry run", _dry_run(job)
+
+
 def _progress(job: Job) -> RenderableType:
+    from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    counts = job["progress"]
-    total = counts["total"]
+    done, total = extent(job)
+    told = f"{phase(job)} {figures(job)}".strip() if trains(job) else figures(job)
     if total is None:
-        return figures(job)
-    share = counts["fraction"] or 0.0
+        return told
+    share = job["progress"]["fraction"] or 0.0
     row = Table.grid(padding=(0, 1))
-    row.add_row(ProgressBar(total or 1, counts["done"] if total else 1, width=30), percent(share))
-    return row
+    row.add_row(ProgressBar(total or 1, done if total else 1, width=30), percent(share))
+    return Group(row, told) if trains(job) and job["state"] not in TERMINAL else row
 
 
 def _counts(job: Job) -> RenderableType:
@@ -182,21 +189,39 @@ def job_table(jobs: Iterable[Job], *, width: int) -> RenderableType:
     if wide:
         table.add_column("created", no_wrap=True)
     for job in jobs:
-        failed = job["progress"]["failed"]
         row: list[RenderableType] = [
             Text(short_id(job["id"]), style=ACCENT),
             Text(job["state"], style=_style(job)),
             _end_of(printable(job["name"] or source_text(job)), room, start=_mark(job)),
-            job["model"],
-            f"{number(job['progress']['done'])}/{_total(job)}",
-            Text(number(failed), style=BAD if failed else QUIET),
+            _model(job),
+            *_done_and_failed(job),
             age(job["created_at"]),
         ]
         table.add_row(*(row if wide else [*row[:3], *row[4:6]]))
     return table
 
 
+def _model(job: Job) -> str:
+    result = train_result(job) if trains(job) else None
+    if result:
+        return result["model"]
+    return train_name(job) if job["kind"] == "train" else job["model"]
+
+
+def _done_and_failed(job: Job) -> tuple[RenderableType, RenderableType]:
+    from rich.text import Text
+
+    if trains(job):
+        fraction = job["progress"]["fraction"]
+        return "" if fraction is None else f"{fraction * 100:.0f} %", ""
+    failed = job["progress"]["failed"]
+    done = f"{number(job['progress']['done'])}/{_total(job)}"
+    return done, Text(number(failed), style=BAD if failed else QUIET)
+
+
 def _mark(job: Job) -> str:
+    if trains(job):
+        return f"{job['kind']}: "
     return "dry run: " if is_dry_run(job) else ""
 
 

@@ -69,3 +69,20 @@ class FailureBudget(click.ParamType[str]):
                 f"{value!r} is neither a count such as 12 nor a share such as 5%.", param, ctx
             )
         return text
+
+
+class WholeOrAuto(click.ParamType[int | None]):
+    """A whole number in a range, or auto; becomes None for auto."""
+
+    name = "n|auto"
+
+    def __init__(self, least: int, most: int) -> None:
+        self._range = click.IntRange(least, most)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Return the number."""
+        if str(value).lower() == "auto":
+            return None
+        return self._range.convert(value, param, ctx)

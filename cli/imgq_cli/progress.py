@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from imgq_cli.following import Silence
 from imgq_cli.formats import clock_time, count, number
-from imgq_cli.shapes import Job, is_dry_run
+from imgq_cli.shapes import Job, is_dry_run, train_progress, trains
 from imgq_cli.terminal import ACCENT, BAD, emit_json, err, interactive, note
+from imgq_cli.train_lines import stage_word, train_figures
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -25,6 +26,8 @@ class View(Protocol):
     """Shows what following a job gives."""
 
     def show(self, event: Job | Silence) -> None: ...
+
+    def tell(self, line: str) -> None: ...
 
 
 @contextmanager
@@ -43,6 +46,8 @@ def phase(job: Job) -> str:
     """Return what the job does now, in a word."""
     state = job["state"]
     if state == "running":
+        if trains(job):
+            return stage_word(train_progress(job)["stage"])
         if job["progress"]["total"] is None:
             return "Listing"
         return "Estimating" if is_dry_run(job) else "Classifying"
@@ -54,7 +59,10 @@ def figures(job: Job) -> str:
     progress = job["progress"]
     if job["state"] == "queued":
         ahead = job.get("queue_position")
-        return f"{count(ahead, 'job')} ahead" if ahead else "for a worker"
+        taker = "trainer" if trains(job) else "worker"
+        return f"{count(ahead, 'job')} ahead" if ahead else f"for a {taker}"
+    if trains(job):
+        return train_figures(job)
     total = progress["total"]
     done = number(progress["done"])
     parts = [f"{done}/{number(total)}" if total is not None else f"{done} so far"]
@@ -67,6 +75,14 @@ def figures(job: Job) -> str:
     return " · ".join(parts)
 
 
+def extent(job: Job) -> tuple[float, float | None]:
+    """Return what is done and of how much, for a bar; None: that is not known yet."""
+    if not trains(job):
+        return job["progress"]["done"], job["progress"]["total"]
+    fraction = train_progress(job)["fraction"]
+    return (0.0, None) if fraction is None else (fraction, 1.0)
+
+
 class JsonLines:
     """One line of JSON for each change of the job."""
 
@@ -76,6 +92,9 @@ class JsonLines:
             note(silence_text(event))
         else:
             emit_json(event, line=True)
+
+    def tell(self, line: str) -> None:
+        """Print nothing: only the job is a document."""
 
 
 class PlainLog:
@@ -95,7 +114,11 @@ class PlainLog:
         if isinstance(event, Silence):
             err().print(silence_text(event))
         else:
-            err().print(f"{name} {figures(event)}")
+            err().print(f"{name} {figures(event)}".rstrip())
+
+    def tell(self, line: str) -> None:
+        """Print the line."""
+        err().print(line, soft_wrap=True)
 
 
 class LiveLine:
@@ -117,12 +140,16 @@ class LiveLine:
             self._draw("Waiting", silence_text(event))
             self._progress.refresh()
             return
-        counts = event["progress"]
+        done, total = extent(event)
         self._draw(phase(event), figures(event))
         # Updated in this order: a total of None makes the bar pulse.
-        self._progress.update(self._task, completed=counts["done"])
-        self._progress.tasks[0].total = counts["total"]
+        self._progress.update(self._task, completed=done)
+        self._progress.tasks[0].total = total
         self._progress.refresh()
+
+    def tell(self, line: str) -> None:
+        """Print a line above the one that is drawn over and over."""
+        self._progress.console.print(line, soft_wrap=True)
 
     def _draw(self, label: str, text: str) -> None:
         free = self._progress.console.width - len(label) - len(text) - 3

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from imgq_cli.codes import MEANING
 from imgq_cli.dry_runs import labelling_command
 from imgq_cli.formats import clock_time, count, number
-from imgq_cli.shapes import Job, Worker, is_dry_run
+from imgq_cli.shapes import Job, Worker, is_dry_run, train_progress, train_result, trains
+from imgq_cli.train_lines import stage_word, train_figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +54,31 @@ def _waits(job: Job, around: Surroundings) -> Iterator[Reason]:
     able = [worker for worker in around.workers if _can_read(worker, job)]
     if not around.workers:
         yield Reason(
-            "No worker has been heard of lately, so nobody can take it.",
-            "imgq worker, or imgq up on this machine",
+            f"No {_taker(job)} has been heard of lately, so nobody can take it.",
+            f"imgq {_taker(job)}, or imgq up on this machine",
         )
     elif not able:
         yield Reason(
-            f"No worker can read {root_of(job)}: a worker takes only jobs whose root it has.",
-            "start a worker with that root in IMGQ_ROOTS",
+            f"No {_taker(job)} can read {root_of(job)}: each takes only jobs whose root it has.",
+            f"start a {_taker(job)} with that root in IMGQ_ROOTS",
         )
     ahead = job["queue_position"]
     if ahead:
         yield Reason(f"{count(ahead, 'job')} of the same or a higher priority came first.")
     busy = [worker for worker in able if worker["job"] not in (None, job["id"])]
     if able and len(busy) == len(able):
-        yield Reason(f"Every worker that could take it is busy ({number(len(busy))}).")
+        yield Reason(f"Every {_taker(job)} that could take it is busy ({number(len(busy))}).")
     elif able and not ahead and around.queue_answers:
-        yield Reason("A worker is free; it should start within seconds.")
+        yield Reason(f"A {_taker(job)} is free; it should start within seconds.")
 
 
 def _runs(job: Job, around: Surroundings) -> Iterator[Reason]:
     yield from _queue(around)
-    counts = job["progress"]
     at_it = [worker for worker in around.workers if worker["job"] == job["id"]]
+    if trains(job):
+        yield from _trains(job, around, at_it)
+        return
+    counts = job["progress"]
     if counts["total"] is None:
         yield Reason("Its folder is being listed; how many pictures there are is not known yet.")
     if at_it:
@@ -101,19 +105,52 @@ def _runs(job: Job, around: Surroundings) -> Iterator[Reason]:
         )
 
 
+def _trains(job: Job, around: Surroundings, at_it: Sequence[Worker]) -> Iterator[Reason]:
+    if at_it:
+        worker = at_it[0]
+        yield Reason(f"A trainer is at it: {worker['host']} ({worker['device']}).")
+        stage = stage_word(train_progress(job)["stage"])
+        yield Reason(": ".join(filter(None, (stage, train_figures(job)))) + ".")
+    elif around.workers:
+        yield Reason(
+            "No trainer is at it this moment; the next free one goes on from the last checkpoint."
+        )
+    else:
+        yield Reason(
+            "No trainer has been heard of lately: it stands still, and goes on from the last "
+            "checkpoint when one is back.",
+            "imgq trainer, or imgq up on this machine",
+        )
+
+
+def _taker(job: Job) -> str:
+    return "trainer" if trains(job) else "worker"
+
+
 def _is_cancelled(job: Job, around: Surroundings) -> Iterator[Reason]:
     at_it = [worker for worker in around.workers if worker["job"] == job["id"]]
     yield Reason("Someone cancelled it. No further result is stored.")
     if at_it:
-        yield Reason(f"{count(len(at_it), 'worker')} still to let go, which takes seconds.")
+        yield Reason(f"{count(len(at_it), _taker(job))} still to let go, which takes seconds.")
 
 
 def _succeeded(job: Job, around: Surroundings) -> Iterator[Reason]:
+    if trains(job):
+        yield from _trained(job)
+        return
     counts = job["progress"]
     yield Reason(f"It is done: every file has its row ({number(counts['done'])}).")
     if is_dry_run(job):
         yield Reason("It was a dry run: nothing was labelled.", labelling_command(job))
     yield from _failures(job, around)
+
+
+def _trained(job: Job) -> Iterator[Reason]:
+    result = train_result(job)
+    if result:
+        done = "is registered" if job["kind"] == "train" else "is evaluated"
+        yield Reason(f"It is done: {result['model']} {done}.")
+        yield from map(Reason, result["verdict"])
 
 
 def _failed(job: Job, around: Surroundings) -> Iterator[Reason]:
@@ -124,6 +161,11 @@ def _failed(job: Job, around: Surroundings) -> Iterator[Reason]:
 
 
 def _cancelled(job: Job, around: Surroundings) -> Iterator[Reason]:
+    if trains(job):
+        yield Reason(
+            "Someone cancelled it. Nothing was registered.", f"imgq retry {job['id'][-8:]}"
+        )
+        return
     done = count(job["progress"]["done"], "file")
     yield Reason(f"Someone cancelled it. {done} had a result by then, which stays.")
 
@@ -132,7 +174,7 @@ def _failures(job: Job, around: Surroundings) -> Iterator[Reason]:
     for code, images in sorted(around.errors.items(), key=lambda item: -item[1]):
         meaning = MEANING.get(code, "no further word on it")
         yield Reason(f"{count(images, 'picture')} failed with {code}: {meaning}.")
-    if around.errors and job["progress"]["failed"]:
+    if around.errors:
         yield Reason(
             "Each of them is in the results.", f"imgq results {job['id'][-8:]} --status failed"
         )
@@ -155,4 +197,9 @@ def root_of(job: Job) -> str:
 
 def _can_read(worker: Worker, job: Job) -> bool:
     roots = worker.get("roots")
-    return roots is None or root_of(job) in roots
+    return roots is None or root_of(job) in roots or _is_in_registry(job)
+
+
+def _is_in_registry(job: Job) -> bool:
+    """Tell whether a job reads the data directory alone, which every worker has."""
+    return job.get("source", {}).get("uri", "").startswith("registry:")

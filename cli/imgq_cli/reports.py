@@ -15,7 +15,7 @@ from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
 from imgq_cli.formats import count, duration, number, short_id
 from imgq_cli.progress import STYLE_OF_STATE, figures, phase
-from imgq_cli.shapes import TERMINAL, Job, Summary, is_dry_run
+from imgq_cli.shapes import TERMINAL, Job, Summary, is_dry_run, train_result, trains
 from imgq_cli.terminal import (
     ACCENT,
     BAD,
@@ -29,6 +29,7 @@ from imgq_cli.terminal import (
     tried,
     warn,
 )
+from imgq_cli.train_reports import train_headline, train_outcome, train_steps
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,6 +45,8 @@ def exit_of(job: Job) -> Exit:
         return Exit.JOB_FAILED
     if job["state"] == "cancelled":
         return Exit.CANCELLED
+    if trains(job):
+        return Exit.OK
     return Exit.SOME_FAILED if job["progress"]["failed"] else Exit.OK
 
 
@@ -57,6 +60,9 @@ def show_report(
 
     summarize: asks for the counts. What it fails with is told, and changes nothing about the job.
     """
+    if trains(job):
+        show_training(job, outputs)
+        return
     console = err()
     result = job.get("result")
     if result and job["state"] == "succeeded":
@@ -71,6 +77,19 @@ def show_report(
     _show_outputs(outputs)
     if job["state"] in TERMINAL:
         _count(job, summarize)
+    show_next_steps(job, outputs)
+
+
+def show_training(job: Job, outputs: Sequence[Path] = ()) -> None:
+    """Print on stderr how a training or an evaluation stands: figures, verdict, next steps."""
+    console = err()
+    console.print(_headline(job))
+    show_job_error(job)
+    if result := train_result(job):
+        for part in train_outcome(result):
+            console.print(part)
+    console.print()
+    _show_outputs(outputs)
     show_next_steps(job, outputs)
 
 
@@ -131,6 +150,9 @@ def show_job_error(job: Job) -> None:
 
 def show_next_steps(job: Job, outputs: Sequence[Path] = ()) -> None:
     """Print what one can do with the job now, ready to copy."""
+    if trains(job):
+        next_steps(*train_steps(job, outputs))
+        return
     uid = short_id(job["id"])
     if job["state"] not in TERMINAL:
         next_steps(
@@ -155,9 +177,11 @@ def show_next_steps(job: Job, outputs: Sequence[Path] = ()) -> None:
 def _headline(job: Job) -> RenderableType:
     from rich.text import Text
 
-    counts = job["progress"]
     if job["state"] not in TERMINAL:
         return Text(f"{phase(job)} {figures(job)}", style=QUIET)
+    if trains(job):
+        return train_headline(job)
+    counts = job["progress"]
     state = (job["state"].capitalize(), f"bold {STYLE_OF_STATE[job['state']]}")
     if is_dry_run(job):
         looked = f": a dry run of {count(counts['done'], 'file')}"

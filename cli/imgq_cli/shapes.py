@@ -1,6 +1,6 @@
 """The REST shapes that the command line reads, as the server sends them."""
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
@@ -46,6 +46,57 @@ class Agreement(TypedDict):
     score_difference: float | None
 
 
+class TrainProgress(TypedDict):
+    """Of a train or evaluate job. epoch: the last one of this stage that ended."""
+
+    images: int | None
+    stage: str | None
+    epoch: int | None
+    epochs: int | None
+    fraction: float | None
+    eta_seconds: float | None
+    train_loss: float | None
+    val_loss: float | None
+    macro_f1: float | None
+
+
+class TrainResult(TypedDict):
+    """What a train or evaluate job came to. model: the version, such as birds:3."""
+
+    model: str
+    metrics: dict[str, Any]
+    verdict: list[str]
+
+
+class Epoch(TypedDict):
+    """One epoch of one stage of a training."""
+
+    stage: str
+    epoch: int
+    epochs: int
+    train_loss: float | None
+    val_loss: float | None
+    macro_f1: float | None
+    learning_rate: float | None
+    images_per_second: float | None
+    ended_at: str
+
+
+class LogLine(TypedDict):
+    """One line of a training's log. level: info, warning or output."""
+
+    level: str
+    message: str
+    said_at: str
+
+
+class LogPage(TypedDict):
+    """Lines of a log. next_cursor: gives what is said later, too; None at the end."""
+
+    items: list[LogLine]
+    next_cursor: str | None
+
+
 class Job(TypedDict):
     """One job; times are RFC 3339 in UTC."""
 
@@ -59,6 +110,7 @@ class Job(TypedDict):
     created_at: str
     started_at: str | None
     finished_at: str | None
+    #: of a classify job; of the others see train_progress
     progress: Progress
     queue_position: int | None
     error: Problem | None
@@ -67,7 +119,7 @@ class Job(TypedDict):
     options: NotRequired[dict[str, Any]]
     precision: NotRequired[str | None]
     retry_of: NotRequired[str | None]
-    #: of a dry run, once every file was looked at
+    #: of a dry run, once every file was looked at; of the other kinds see train_result
     result: NotRequired[DryRunResult | None]
     #: of an int8 job, after its first pictures
     agreement: NotRequired[Agreement | None]
@@ -78,6 +130,21 @@ class Job(TypedDict):
 def is_dry_run(job: Job) -> bool:
     """Tell whether a job labels nothing and only says what it would do."""
     return bool(job.get("options", {}).get("dry_run"))
+
+
+def trains(job: Job) -> bool:
+    """Tell whether a job trains or evaluates a model, and so labels no pictures."""
+    return job["kind"] in ("train", "evaluate")
+
+
+def train_progress(job: Job) -> TrainProgress:
+    """Return how far a train or evaluate job is."""
+    return cast(TrainProgress, job["progress"])
+
+
+def train_result(job: Job) -> TrainResult | None:
+    """Return what a train or evaluate job came to, once it has succeeded."""
+    return cast("TrainResult | None", job.get("result"))
 
 
 class Guess(TypedDict):

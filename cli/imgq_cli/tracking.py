@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imgq_cli.calls import get_job
+from imgq_cli.chronicle import Chronicle
 from imgq_cli.client import Client
 from imgq_cli.errors import ServerUnreachable
 from imgq_cli.exits import Exit
@@ -10,7 +11,7 @@ from imgq_cli.following import Silence, follow
 from imgq_cli.formats import short_id
 from imgq_cli.invocation import Invocation
 from imgq_cli.progress import open_view
-from imgq_cli.shapes import TERMINAL, Job
+from imgq_cli.shapes import TERMINAL, Job, trains
 from imgq_cli.terminal import err, next_steps, warn
 
 
@@ -28,14 +29,17 @@ def track(
     Ctrl-C leaves the job alone and the program with 130.
     """
     last: Job | None = None
+    chronicle = Chronicle(client, uid)
     try:
         with open_view(as_json=invocation.json and not one_document) as view:
             for event in follow(
                 client, uid, timeout_seconds=timeout_seconds, clock=invocation.clock
             ):
-                view.show(event)
                 if not isinstance(event, Silence):
                     last = event
+                    for line in chronicle.news(event) if _is_told(event, invocation) else ():
+                        view.tell(line)
+                view.show(event)
     except KeyboardInterrupt:
         _say_detached(uid)
         raise SystemExit(Exit.INTERRUPTED) from None
@@ -46,6 +50,10 @@ def track(
     if last["state"] not in TERMINAL:
         warn("The time to wait is over; the job goes on.")
     return last
+
+
+def _is_told(job: Job, invocation: Invocation) -> bool:
+    return trains(job) and not invocation.json
 
 
 def _say_detached(uid: str) -> None:

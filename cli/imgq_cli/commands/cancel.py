@@ -10,7 +10,10 @@ from imgq_cli.exits import Exit
 from imgq_cli.formats import short_id
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
+from imgq_cli.shapes import trains
 from imgq_cli.terminal import emit_json, err, next_steps
+
+NO_FURTHER = "No further picture is labelled."
 
 
 @click.command("cancel")
@@ -19,7 +22,7 @@ from imgq_cli.terminal import emit_json, err, next_steps
 def command(invocation: Invocation, /, job: str) -> int:
     """Cancel a job; what is labelled already stays.
 
-    A job that has ended is left as it is.
+    A job that has ended is left as it is. A training that is cancelled registers nothing.
     """
     client = connect(invocation)
     found, was_running = cancel_job(client, resolve_job(client, job))
@@ -29,7 +32,8 @@ def command(invocation: Invocation, /, job: str) -> int:
     uid = short_id(found["id"])
     if was_running:
         word = "cancelled" if found["state"] == "cancelled" else "being cancelled"
-        err().print(f"Job {uid} is {word}. No further picture is labelled.")
+        effect = "Its process ends within seconds." if trains(found) else NO_FURTHER
+        err().print(f"Job {uid} is {word}. {effect}")
         next_steps(("watch it end", f"imgq watch {uid}"), ("run again", f"imgq retry {uid}"))
     else:
         err().print(f"Job {uid} has ended already ({found['state']}); nothing was changed.")

@@ -22,7 +22,8 @@ from imgq_cli.terminal import emit_json, err, interactive
 def command(invocation: Invocation, /, job: str, yes: bool) -> int:
     """Delete a job that has ended, and its results.
 
-    The pictures themselves are never touched. On a terminal it asks first.
+    The pictures themselves are never touched, and a model that the job trained stays. On a
+    terminal it asks first.
     """
     client = connect(invocation)
     uid = resolve_job(client, job)

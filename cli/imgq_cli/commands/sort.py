@@ -16,7 +16,7 @@ from imgq_cli.formats import count, number, short_id
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
 from imgq_cli.panels import source_text
-from imgq_cli.shapes import TERMINAL, Job, Result, is_dry_run
+from imgq_cli.shapes import TERMINAL, Job, Result, is_dry_run, trains
 from imgq_cli.sorting import Outcome, Way, check_target, group_of, place
 from imgq_cli.sources import absolute, local_folder
 from imgq_cli.target import read_settings
@@ -58,6 +58,11 @@ def command(invocation: Invocation, /, job: str, into: str, way: Way) -> int:
 
 
 def _source(job: Job) -> Path:
+    if trains(job):
+        raise UsageFault(
+            f"It is a job of the kind {job['kind']}: there is nothing to sort.",
+            hint=f"imgq status {short_id(job['id'])}",
+        )
     if job["state"] not in TERMINAL:
         raise UsageFault(
             "The job has not ended, so not every picture has its label yet.",

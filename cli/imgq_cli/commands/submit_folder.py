@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,16 +11,22 @@ import rich_click as click
 from imgq_cli.calls import create_job, get_summary
 from imgq_cli.client import Client, connect
 from imgq_cli.dry_runs import Typed
-from imgq_cli.errors import UsageFault
 from imgq_cli.exits import Exit
 from imgq_cli.exports import check_outputs, export
-from imgq_cli.formats import short_id
 from imgq_cli.invocation import Invocation, pass_invocation
-from imgq_cli.params import Duration, FailureBudget, Tag
-from imgq_cli.reports import exit_of, show_next_steps, show_report
+from imgq_cli.params import FailureBudget
+from imgq_cli.reports import exit_of, show_report
 from imgq_cli.shapes import Job, is_dry_run
 from imgq_cli.sources import check_source, source_uri
-from imgq_cli.terminal import emit_json, err, interactive, warn
+from imgq_cli.submitting import (
+    Waiting,
+    check_text,
+    job_options,
+    read_waiting,
+    show_accepted,
+    waiting_options,
+)
+from imgq_cli.terminal import emit_json, warn
 from imgq_cli.tracking import track
 
 JOB_OPTIONS = (
@@ -36,15 +39,6 @@ JOB_OPTIONS = (
     "precision",
     "dry_run",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Whether and how long to follow, and where the results go at the end."""
-
-    follows: bool
-    timeout_seconds: float | None
-    outputs: tuple[Path, ...]
 
 
 @click.command("submit-folder")
@@ -75,17 +69,9 @@ class Waiting:
               "it would take. Implies --wait, unless -d.")  # fmt: skip
 @click.option("--max-failures", type=FailureBudget(), metavar="N|P%", panel="How to label",
               help="Fail the job once more pictures than this have failed.")  # fmt: skip
-@click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal",
-              show_default=True, help="High goes first.", panel="How to label")  # fmt: skip
 @click.option("--name", help="A name to recognise the job by.", panel="How to label")
-@click.option("--tag", "tags", type=Tag(), multiple=True, metavar="K=V", panel="How to label",
-              help="A tag to find the job by. Repeatable.")  # fmt: skip
-@click.option("--detach", "-d", is_flag=True, panel="Waiting",
-              help="Print the job's id and return at once.")  # fmt: skip
-@click.option("--wait", is_flag=True, panel="Waiting",
-              help="Follow the job to its end, off a terminal too.")  # fmt: skip
-@click.option("--timeout", type=Duration(), metavar="2h", panel="Waiting",
-              help="Stop waiting after so long; the job goes on. Implies --wait.")  # fmt: skip
+@job_options("How to label")
+@waiting_options
 @click.option("--output", "-o", "outputs", type=click.Path(path_type=Path), multiple=True,
               metavar="FILE", help="Write the results to FILE.csv, .jsonl or .parquet at the end. "
               "Repeatable. Implies --wait.", panel="Waiting")  # fmt: skip
@@ -104,31 +90,20 @@ def command(invocation: Invocation, /, path: str, **options: Any) -> int:
     Exit codes: 0 all labelled, 3 some pictures failed, 7 the job failed, 8 still running at
     --timeout, 9 cancelled, 130 Ctrl-C (which detaches and never cancels).
     """
-    waiting = _waiting(invocation, options)
+    waiting = read_waiting(
+        invocation, options, outputs=options["outputs"], follows=options["dry_run"]
+    )
     check_outputs(waiting.outputs)
     check_source(path)
     client = connect(invocation)
     shares_disk = client.target.local or options["by_reference"]
     uri = source_uri(path, shares_disk=shares_disk)
     job = create_job(client, _body(uri, options))
-    _show_accepted(invocation, job, waiting)
+    show_accepted(invocation, job, waiting)
     if not waiting.follows:
         return Exit.OK
     typed = Typed(path, options["model"], by_reference=options["by_reference"])
     return _finish(client, invocation, job, waiting, typed)
-
-
-def _waiting(invocation: Invocation, options: dict[str, Any]) -> Waiting:
-    outputs = tuple(options["outputs"])
-    asked = options["wait"] or options["timeout"] is not None or bool(outputs)
-    follows = asked or options["dry_run"]
-    if options["detach"] and asked:
-        raise UsageFault(
-            "--detach does not go with --wait, --timeout or --output.",
-            hint="leave --detach out, or follow later with imgq watch",
-        )
-    watched = interactive(sys.stdout) and not invocation.json
-    return Waiting(not options["detach"] and (follows or watched), options["timeout"], outputs)
 
 
 def _body(uri: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -142,31 +117,8 @@ def _body(uri: str, options: dict[str, Any]) -> dict[str, Any]:
         "tags": dict(options["tags"]),
         "priority": options["priority"],
     }
-    try:
-        json.dumps(body, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise UsageFault(
-            "A name, tag, glob, model or root is not UTF-8 text.",
-            hint="write it in plain letters; only PATH may hold any bytes",
-        ) from error
+    check_text(body, "A name, tag, glob, model or root")
     return body
-
-
-def _show_accepted(invocation: Invocation, job: Job, waiting: Waiting) -> None:
-    if job.get("notice"):
-        warn(str(job["notice"]))
-    if invocation.json:
-        if not waiting.follows:
-            emit_json(job)
-        return
-    if not sys.stdout.isatty():
-        click.echo(job["id"])
-    if waiting.follows:
-        err().print(f"Job {short_id(job['id'])} accepted ({job['id']})", style="dim")
-        return
-    if sys.stdout.isatty():
-        click.echo(job["id"])
-    show_next_steps(job)
 
 
 def _finish(

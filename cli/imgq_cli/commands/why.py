@@ -13,7 +13,7 @@ from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
 from imgq_cli.panels import job_headline
 from imgq_cli.reasons import Reason, Surroundings, explain
-from imgq_cli.shapes import Job
+from imgq_cli.shapes import Job, trains
 from imgq_cli.terminal import emit_json, out, printable, printable_lines, tried, warn
 
 
@@ -43,7 +43,7 @@ def command(invocation: Invocation, /, job: str) -> int:
 
 def _errors(client: Client, job: Job) -> dict[str, int]:
     """Return how many pictures failed by code; the rest of the answer stands without it."""
-    if not job["progress"]["failed"]:
+    if trains(job) or not job["progress"]["failed"]:
         return {}
     try:
         return get_summary(client, job["id"])["errors"]

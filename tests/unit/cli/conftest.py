@@ -116,6 +116,31 @@ def make_job() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
+def make_training(make_job: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Make the document of a train job; progress fields may be given by name."""
+
+    def make(state: str = "running", **changes: Any) -> dict[str, Any]:
+        progress = {
+            "images": 90,
+            "stage": "finetune",
+            "epoch": 3,
+            "epochs": 8,
+            "fraction": 0.5,
+            "eta_seconds": 61.0,
+            "train_loss": 0.412,
+            "val_loss": 0.503,
+            "macro_f1": 0.873,
+        }
+        progress |= {name: changes.pop(name) for name in list(changes) if name in progress}
+        kind = changes.get("kind", "train")
+        options = {"name": "birds"} if kind == "train" else {"manifest": None}
+        about = {"kind": kind, "options": options, "progress": progress, "precision": "exact"}
+        return make_job(state, **about | changes)
+
+    return make
+
+
+@pytest.fixture
 def make_result() -> Callable[..., dict[str, Any]]:
     """Make a result item."""
 

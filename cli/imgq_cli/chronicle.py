@@ -1,0 +1,55 @@
+"""What a training said since one last looked: its epochs, and lines of its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from imgq_cli.calls import get_epochs, get_log
+from imgq_cli.client import Client
+from imgq_cli.errors import ServerUnreachable
+from imgq_cli.shapes import TERMINAL, Job, train_progress
+from imgq_cli.terminal import printable
+from imgq_cli.train_lines import epoch_line
+
+#: Anything else in a log is what the trainer's process wrote besides.
+LEVELS = ("info", "warning")
+
+
+class Chronicle:
+    """Gives each line of a training once, however often it is asked."""
+
+    def __init__(self, client: Client, uid: str) -> None:
+        self._client = client
+        self._uid = uid
+        self._seen: set[tuple[str, int, str]] = set()
+        self._cursor: str | None = None
+        self._whole_log = False
+
+    def news(self, job: Job) -> list[str]:
+        """Return the lines that are new; the log first, as it explains the figures."""
+        try:
+            return [*self._log(), *self._epochs(job)]
+        except ServerUnreachable:
+            # Whoever follows the job asks again, and tells if the silence lasts.
+            return []
+
+    def _epochs(self, job: Job) -> Iterator[str]:
+        if train_progress(job)["epoch"] is None and job["state"] not in TERMINAL and not self._seen:
+            return
+        for epoch in get_epochs(self._client, self._uid):
+            key = (epoch["stage"], epoch["epoch"], epoch["ended_at"])
+            if key not in self._seen:
+                self._seen.add(key)
+                yield epoch_line(epoch)
+
+    def _log(self) -> Iterator[str]:
+        while not self._whole_log:
+            page = get_log(self._client, self._uid, self._cursor)
+            for line in page["items"]:
+                if line["level"] in LEVELS:
+                    mark = "Warning: " if line["level"] == "warning" else ""
+                    yield mark + printable(line["message"])
+            self._whole_log = page["next_cursor"] is None
+            self._cursor = page["next_cursor"] or self._cursor
+            if not page["items"]:
+                return

@@ -1,0 +1,34 @@
+"""The TOML file of `imgq train --config`: read here, understood by the server."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from imgq_cli.errors import NotFound, UsageFault
+
+
+def read_config(path: Path | None) -> dict[str, Any]:
+    """Return the knobs of a file, none without one. Raises NotFound, UsageFault."""
+    if path is None:
+        return {}
+    try:
+        config = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise NotFound(f"No such file: {path}", hint="check the path after --config") from error
+    except OSError as error:
+        raise UsageFault(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise UsageFault(
+            f"{path} is not TOML: {error}.", hint="docs/training.md has a file with every knob"
+        ) from error
+    try:
+        json.dumps(config, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageFault(
+            f"{path} holds a date, a time, an infinity or a NaN, which no knob takes.",
+            hint="leave that key out",
+        ) from error
+    return config

@@ -1,0 +1,124 @@
+"""What a person reads of a train or evaluate job: what it came to, and what to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgq_cli.formats import count, duration, percent, short_id
+from imgq_cli.progress import STYLE_OF_STATE
+from imgq_cli.shapes import TERMINAL, Job, TrainResult, train_progress, train_result
+from imgq_cli.terminal import BAD, GOOD, QUIET, WARNING, printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    Field = tuple[str, RenderableType]
+
+STYLE_OF_STANDING = {"sound": GOOD, "weak": WARNING, "failed": BAD}
+
+
+def train_headline(job: Job) -> RenderableType:
+    """Return how an ended job ended, on a line."""
+    from rich.text import Text
+
+    state = (job["state"].capitalize(), f"bold {STYLE_OF_STATE[job['state']]}")
+    took = duration(job["started_at"], job["finished_at"])
+    tail = (f" · {took} · {short_id(job['id'])}", QUIET)
+    return Text.assemble(state, _came_to(job), tail)
+
+
+def _came_to(job: Job) -> str:
+    result = train_result(job)
+    if result is None:
+        return f": nothing was registered as {train_name(job)}" if job["kind"] == "train" else ""
+    if job["kind"] == "train":
+        return f": {result['model']} is registered"
+    pictures = result["metrics"].get("pictures")
+    on = f" on {count(pictures, 'picture')}" if pictures is not None else ""
+    return f": {result['model']} is evaluated{on}"
+
+
+def train_outcome(result: TrainResult) -> Iterator[RenderableType]:
+    """Give the figures with their 95 % intervals, and the verdict in its own words."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for row in _figures(result["metrics"]):
+        table.add_row(*row)
+    if table.row_count:
+        yield Padding(table, (0, 0, 0, 2), expand=False)
+    style = STYLE_OF_STANDING.get(str(result["metrics"].get("standing")), "default")
+    for number, sentence in enumerate(result["verdict"]):
+        text = Text(printable(sentence), style=style if number == 0 else "")
+        yield Padding(text, (0, 0, 0, 2), expand=False)
+
+
+def figures_line(result: TrainResult) -> str:
+    """Return accuracy and macro-F1 on a line."""
+    return " · ".join(" ".join(filter(None, row)) for row in _figures(result["metrics"]))
+
+
+def _figures(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if metrics.get("accuracy") is not None:
+        between = [percent(end) for end in metrics.get("accuracy_interval") or ()]
+        yield "accuracy", percent(metrics["accuracy"]), _interval(between)
+    if metrics.get("macro_f1") is not None:
+        between = [f"{end:.3f}" for end in metrics.get("macro_f1_interval") or ()]
+        yield "macro-F1", f"{metrics['macro_f1']:.3f}", _interval(between)
+
+
+def _interval(ends: Sequence[str]) -> str:
+    return f"({' to '.join(ends)})" if len(ends) == 2 else ""
+
+
+def train_steps(job: Job, outputs: Sequence[Path] = ()) -> Iterator[tuple[str, str]]:
+    """Give what one can do with the job now: purpose and command."""
+    uid = short_id(job["id"])
+    result = train_result(job)
+    if job["state"] not in TERMINAL:
+        yield "follow", f"imgq watch {uid}"
+        yield "cancel", f"imgq cancel {uid}"
+    elif result is None:
+        yield "see why", f"imgq why {uid}"
+        yield "run again", f"imgq retry {uid}"
+    elif job["kind"] == "train":
+        yield from _version_steps(result["model"], reported=bool(outputs))
+    elif not outputs:
+        yield "save the report", f"imgq watch {uid} -o report"
+
+
+def _version_steps(model: str, *, reported: bool) -> Iterator[tuple[str, str]]:
+    name, _, version = model.partition(":")
+    # The name alone means the champion where there is one, and so maybe an older version.
+    first = version == "1"
+    yield "label with it", f"imgq submit-folder ./new --model {name if first else model}"
+    if not first:
+        yield "make it the champion", f"imgq models promote {model}"
+    if not reported:
+        yield "save the report", f"imgq models report {model} -o {name}-report"
+
+
+def train_fields(job: Job) -> Iterator[Field]:
+    """Give what the panel of a job says of a training."""
+    from rich.text import Text
+
+    progress, result = train_progress(job), train_result(job)
+    if progress["images"] is not None:
+        yield "dataset", Text(count(progress["images"], "image"))
+    if job["kind"] == "train":
+        yield "trains", Text(result["model"] if result else train_name(job))
+        yield "starts from", Text(job["model"])
+    else:
+        yield "evaluates", Text(job["model"])
+    if result is not None:
+        yield "figures", Text(figures_line(result))
+        yield "verdict", Text("\n".join(map(printable, result["verdict"])))
+
+
+def train_name(job: Job) -> str:
+    """Return the model that a train job adds a version to."""
+    return str(job.get("options", {}).get("name", "–"))

@@ -1,0 +1,45 @@
+"""The file of `imgq train --config`."""
+
+from pathlib import Path
+
+import pytest
+
+from imgq_cli.errors import NotFound, UsageFault
+from imgq_cli.train_configs import read_config
+
+
+def test_tables_and_keys_arrive_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text('refit = "no"\n[finetune]\nmixup = 0.2\n[probe]\nl2 = [0.1, 1]\n')
+
+    assert read_config(path) == {
+        "refit": "no",
+        "finetune": {"mixup": 0.2},
+        "probe": {"l2": [0.1, 1]},
+    }
+
+
+def test_no_file_is_no_knob() -> None:
+    assert read_config(None) == {}
+
+
+@pytest.mark.parametrize("content", ["mixup 3", "a = 2026-01-01", "a = nan", "[a]\nb = -inf"])
+def test_a_file_that_cannot_be_sent_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(content)
+
+    with pytest.raises(UsageFault, match=r"a\.toml"):
+        read_config(path)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"\xff")
+
+    with pytest.raises(UsageFault, match="is not TOML"):
+        read_config(path)
+
+
+def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        read_config(tmp_path / "no.toml")

@@ -1,0 +1,225 @@
+"""What the job commands make of train and evaluate jobs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from imgq_cli.exits import Exit
+from imgq_cli.fakes import Answer, FakeServer
+from imgq_cli.reasons import Surroundings, explain
+
+Imgq = Callable[..., Result]
+Make = Callable[..., dict[str, Any]]
+UID = "01997c5e-0000-7000-8000-00000abcdef1"
+JOB = f"/v1/jobs/{UID}"
+RESULT = {
+    "model": "birds:3",
+    "metrics": {"accuracy": 0.9, "macro_f1": 0.875},
+    "verdict": ["It is good.", "Really."],
+}
+TRAINER: Any = {
+    "host": "box",
+    "device": "cpu",
+    "queue": "train",
+    "state": "busy",
+    "job": UID,
+    "images_per_second": None,
+    "seen_at": "2026-11-01T10:00:00Z",
+}
+
+
+def reasons(job: dict[str, Any], *workers: Any) -> list[str]:
+    around = Surroundings(workers=workers, queue_answers=True, errors={})
+    return [reason.text for reason in explain(job, around)]  # type: ignore[arg-type]
+
+
+def test_status_of_a_running_training(server: FakeServer, imgq: Imgq, make_training: Make) -> None:
+    server.on("GET", JOB, Answer(make_training("running")))
+    shown = imgq("status", UID).stdout
+
+    assert "50.0 %" in shown
+    assert "Fine-tuning epoch 3/8 · loss 0.412 · macro-F1 0.873 · ETA 0:01:01" in shown
+    assert "90 images" in shown
+    assert "imagenet:1" in shown
+
+
+def test_status_of_a_training_that_is_done(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    server.on("GET", JOB, Answer(make_training("succeeded", fraction=1.0, result=RESULT)))
+    result = imgq("status", UID)
+
+    assert "accuracy 90.0 % · macro-F1 0.875" in result.stdout
+    assert "birds:3" in result.stdout
+    assert "It is good." in result.stdout
+    assert "imgq submit-folder ./new --model birds:3" in result.stderr
+
+
+@pytest.mark.parametrize("state", ["queued", "failed", "cancelling", "cancelled"])
+def test_status_of_a_training_that_nothing_is_known_of(
+    server: FakeServer, imgq: Imgq, make_training: Make, state: str
+) -> None:
+    nothing = dict.fromkeys(make_training()["progress"])
+    server.on("GET", JOB, Answer(make_training(state, **nothing)))
+    result = imgq("status", UID)
+
+    assert (result.exit_code, "imgq " in result.stderr) == (Exit.OK, True)
+
+
+@pytest.mark.parametrize("width", ["60", "120"])
+def test_jobs_of_every_kind_stand_in_one_table(
+    server: FakeServer,
+    imgq: Imgq,
+    make_job: Make,
+    make_training: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    width: str,
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    jobs = [
+        make_training("running"),
+        make_training("succeeded", kind="evaluate", fraction=1.0, result=RESULT),
+        make_training("queued", fraction=None),
+        make_job("running"),
+    ]
+    server.on("GET", "/v1/jobs", Answer({"items": jobs, "next_cursor": None}))
+    rows = imgq("jobs").stdout.splitlines()[1:]
+
+    assert ["train: " in row for row in rows] == [True, False, True, False]
+    assert ["evaluate: " in row for row in rows] == [False, True, False, False]
+    assert [part in row for part, row in zip(("50 %", "100 %"), rows, strict=False)] == [True, True]
+    assert "4/6" in rows[3]
+
+
+def test_watch_saves_the_report_of_a_job_that_has_ended(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    server.on("GET", JOB, Answer(make_training("succeeded", result=RESULT)))
+    for part in ("epochs", "log"):
+        server.on("GET", f"{JOB}/{part}", Answer({"items": [], "next_cursor": None}))
+    for part in ("report", "report.json"):
+        server.on("GET", f"{JOB}/{part}", Answer(b"it"))
+    result = imgq("watch", UID, "-o", "report")
+
+    assert result.exit_code == Exit.OK
+    assert Path("report/report.html").read_bytes() == b"it"
+
+
+def test_watch_refuses_to_save_a_report_of_labels(
+    server: FakeServer, imgq: Imgq, make_job: Make
+) -> None:
+    server.on("GET", JOB, Answer(make_job("succeeded")))
+    result = imgq("watch", UID, "-o", "report")
+
+    assert result.exit_code == Exit.USAGE
+    assert "it has no report, but results" in result.stderr
+
+
+def test_a_server_that_is_away_for_a_moment_loses_no_epoch(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    epoch = {
+        "stage": "probe",
+        "epoch": 1,
+        "epochs": 1,
+        "train_loss": 0.5,
+        "val_loss": 0.25,
+        "macro_f1": None,
+        "learning_rate": None,
+        "images_per_second": None,
+        "ended_at": "2026-11-01T10:00:00Z",
+    }
+    server.on("GET", JOB, Answer(make_training("running")), Answer(make_training("succeeded")))
+    away = Answer({"title": "Away", "detail": "Away."}, 503)
+    server.on("GET", f"{JOB}/log", away, Answer({"items": [], "next_cursor": None}))
+    server.on("GET", f"{JOB}/epochs", Answer({"items": [epoch], "next_cursor": None}))
+    result = imgq("watch", UID)
+
+    assert "Probing       epoch 1/1  loss 0.500  validation loss 0.250\n" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("results", UID), ("diff", UID, UID)])
+def test_a_training_has_no_labels_and_the_server_says_so(
+    server: FakeServer, imgq: Imgq, arguments: tuple[str, ...]
+) -> None:
+    detail = f"The job {UID} is a train job: it labels no images."
+    problem = Answer({"title": "No", "detail": detail, "hint": f"imgq status {UID}"}, 409)
+    for part in ("results", "results.csv", "results.jsonl"):
+        server.on("GET", f"{JOB}/{part}", problem)
+    result = imgq(*arguments)
+
+    assert result.exit_code == Exit.CONFLICT
+    assert f"Error: {detail}\nTry: imgq status {UID}\n" in result.stderr
+
+
+def test_a_training_cannot_be_sorted(server: FakeServer, imgq: Imgq, make_training: Make) -> None:
+    server.on("GET", JOB, Answer(make_training("running")))
+    result = imgq("sort", UID, "--into", "out")
+
+    assert result.exit_code == Exit.USAGE
+    assert "there is nothing to sort" in result.stderr
+
+
+def test_cancelling_a_training_says_when_it_ends(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    server.on("POST", f"{JOB}/cancel", Answer(make_training("cancelling"), 202))
+
+    assert "Its process ends within seconds." in imgq("cancel", UID).stderr
+
+
+def test_a_retried_training_is_followed_like_any_job(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    server.on("POST", f"{JOB}/retry", Answer(make_training("queued"), 202))
+    result = imgq("retry", UID)
+
+    assert (result.exit_code, result.stdout) == (Exit.OK, UID + "\n")
+    assert f"imgq watch {UID[-8:]}" in result.stderr
+
+
+def test_why_a_training_runs(make_training: Make) -> None:
+    assert reasons(make_training("running"), TRAINER) == [
+        "A trainer is at it: box (cpu).",
+        "Fine-tuning: epoch 3/8 · loss 0.412 · macro-F1 0.873 · ETA 0:01:01.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "workers", "start"),
+    [
+        ("queued", (), "No trainer has been heard of lately, so nobody can take it."),
+        ("queued", ({**TRAINER, "queue": "classify"},), "No trainer has been heard of"),
+        ("queued", ({**TRAINER, "job": "other"},), "Every trainer that could take it is busy"),
+        ("running", (), "No trainer has been heard of lately: it stands still"),
+        ("running", ({**TRAINER, "job": None},), "No trainer is at it this moment"),
+        ("cancelled", (), "Someone cancelled it. Nothing was registered."),
+    ],
+)
+def test_why_a_training_waits(
+    make_training: Make, state: str, workers: tuple[Any, ...], start: str
+) -> None:
+    assert reasons(make_training(state), *workers)[0].startswith(start)
+
+
+def test_why_a_training_is_done(make_training: Make) -> None:
+    assert reasons(make_training("succeeded", result=RESULT)) == [
+        "It is done: birds:3 is registered.",
+        "It is good.",
+        "Really.",
+    ]
+
+
+def test_why_asks_for_no_counts_of_a_training(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    server.on(
+        "GET", JOB, Answer(make_training("failed", error={"title": "a", "detail": "It was."}))
+    )
+    server.on("GET", "/v1/workers", Answer({"items": [], "next_cursor": None}))
+    server.on("GET", "/readyz", Answer({"redis": True}))
+
+    assert "It was." in imgq("why", UID).stdout
