@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.exc import DBAPIError
 
 from imgq_db.engine import LAZILY, single_statements
@@ -14,6 +14,18 @@ from imgq_db.fairness import JOB_ORDER, TURN_SECONDS
 from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
 from imgq_db.manifests import unpack_names
 from imgq_db.options import AUTO, ClassifyOptions
+
+
+class OtherModelNext(Exception):
+    """The next chunk is of a job with another model than the one that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a worker has to load for a job."""
+
+    version_id: int
+    precision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +47,26 @@ class ChunkLease:
     model_version_id: int
     precision: str
 
+    @property
+    def model(self) -> Model:
+        return Model(self.model_version_id, self.precision)
+
+
+_DONE = "id = :chunk_id AND token = :token AND state = 'done'"
+# Nobody but its owner may touch a claim: a claim that the server forgot gives its token again.
+_HELD = "id = :chunk_id AND token = :token AND owner = :owner AND state = 'leased'"
 
 # Among the jobs of the highest priority the one with the fewest leased chunks, then the one that
 # was served longest ago: a lone worker, which holds no chunk when it claims, takes turns too.
 _CANDIDATES = f"""
-SELECT j.id, j.precision, coalesce(j.served_at, '-infinity') < (SELECT imgq_now())
-    - interval '{TURN_SECONDS} seconds' AS due
+SELECT j.id, j.model_version_id, j.precision, {JOB_ORDER} AS rank,
+  coalesce(j.served_at, '-infinity')
+    < (SELECT imgq_now()) - interval '{TURN_SECONDS} seconds' AS due
 FROM job j
 WHERE j.state = 'running' AND j.kind = 'classify' AND j.root = ANY(:roots)
   AND (j.precision = 'auto' OR j.precision = ANY(:precisions))
   AND EXISTS (SELECT 1 FROM chunk c WHERE c.job_id = j.id AND c.state = 'pending')
-ORDER BY {JOB_ORDER},
+ORDER BY rank,
   (SELECT count(*) FROM chunk c WHERE c.job_id = j.id AND c.state = 'leased'),
   j.served_at NULLS FIRST, j.id
 LIMIT 16
@@ -72,10 +93,10 @@ RETURNING c.id, c.job_id, j.uid AS job_uid, c.token, c.first_image, c.manifest, 
     j.options, j.model_version_id, j.precision
 """
 
-_FINISH = """
+_FINISH = f"""
 UPDATE chunk SET state = 'done', owner = NULL, lease_until = NULL, done_at = imgq_now(),
     ok = :ok, failed = :failed, skipped = :skipped, cached = :cached
-WHERE id = :chunk_id AND token = :token AND owner = :owner AND state = 'leased'
+WHERE {_HELD}
 """
 
 
@@ -86,16 +107,21 @@ def claim_chunk(
     roots: Sequence[str],
     lease_seconds: float,
     precisions: Sequence[str] = ("exact",),
+    preferred: Model | None = None,
+    only: Model | None = None,
 ) -> ChunkLease | None:
     """Claim the next chunk, committed before any work begins; None if nothing waits.
 
     precisions: what the worker can compute, the fastest first; that one becomes a job's, for good,
-    if it left the choice open.
+    if it left the choice open. preferred: of the jobs with the same priority, those with this
+    model go first. only: claim of no other model; raises OtherModelNext if one is next.
     """
     able = {"roots": list(roots), "precisions": list(precisions)}
     with single_statements(engine) as connection:
         candidates = connection.execute(text(_CANDIDATES), able).all() if precisions else ()
-        for job in candidates:
+        for job in _in_turn(candidates, preferred, precisions):
+            if only is not None and _model(job, precisions) != only:
+                raise OtherModelNext
             keys = {**able, "job_id": job.id, "owner": owner, "lease_seconds": lease_seconds}
             if job.precision == AUTO:
                 connection.execute(text(_SETTLE_PRECISION), {**keys, "fastest": precisions[0]})
@@ -107,12 +133,26 @@ def claim_chunk(
     return None
 
 
+def _in_turn(
+    jobs: Sequence[Row[Any]], preferred: Model | None, precisions: Sequence[str]
+) -> Sequence[Row[Any]]:
+    """Return jobs in fair order, but those of the model that is in memory first."""
+    if preferred is None:
+        return jobs
+    return sorted(jobs, key=lambda job: (job.rank, _model(job, precisions) != preferred))
+
+
+def _model(job: Row[Any], precisions: Sequence[str]) -> Model:
+    settled = precisions[0] if job.precision == AUTO else job.precision
+    return Model(job.model_version_id, settled)
+
+
 def renew_lease(engine: Engine, lease: ChunkLease, *, lease_seconds: float) -> bool:
     """Prolong a claim. False: it was lost or cancelled, stop working on it."""
     return _execute(
         engine,
         "UPDATE chunk SET lease_until = imgq_now() + make_interval(secs => :lease_seconds)"
-        " WHERE id = :chunk_id AND token = :token AND state = 'leased'",
+        f" WHERE {_HELD}",
         lease,
         lease_seconds=lease_seconds,
     )
@@ -120,15 +160,14 @@ def renew_lease(engine: Engine, lease: ChunkLease, *, lease_seconds: float) -> b
 
 def holds_lease(engine: Engine, lease: ChunkLease) -> bool:
     """Tell whether the claim still stands, without prolonging it."""
-    return _reads(engine, lease, "leased")
+    return _reads(engine, lease, _HELD)
 
 
 def release_chunk(engine: Engine, lease: ChunkLease) -> bool:
     """Give a chunk back untouched, for anybody to claim at once."""
     return _execute(
         engine,
-        "UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL"
-        " WHERE id = :chunk_id AND token = :token AND state = 'leased'",
+        f"UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL WHERE {_HELD}",
         lease,
     )
 
@@ -143,9 +182,9 @@ def release_after_error(engine: Engine, lease: ChunkLease) -> int | None:
             text(
                 "UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL,"
                 " errors = errors + 1"
-                " WHERE id = :chunk_id AND token = :token AND state = 'leased' RETURNING errors"
+                f" WHERE {_HELD} RETURNING errors"
             ),
-            {"chunk_id": lease.chunk_id, "token": lease.token},
+            {"chunk_id": lease.chunk_id, "token": lease.token, "owner": lease.owner},
         ).scalar()
     return None if errors is None else int(errors)
 
@@ -172,7 +211,7 @@ def finish_chunk(engine: Engine, lease: ChunkLease, rows: Sequence[LedgerRow]) -
         with engine.begin() as connection:
             _write(connection, lease, rows)
     except DBAPIError:
-        if not _reads(engine, lease, "done"):
+        if not _reads(engine, lease, _DONE):
             raise
 
 
@@ -232,12 +271,10 @@ def _execute(engine: Engine, statement: str, lease: ChunkLease, **values: object
         return connection.execute(text(statement), keys).rowcount == 1
 
 
-def _reads(engine: Engine, lease: ChunkLease, state: str) -> bool:
+def _reads(engine: Engine, lease: ChunkLease, condition: str) -> bool:
+    keys = {"chunk_id": lease.chunk_id, "token": lease.token, "owner": lease.owner}
     with single_statements(engine) as connection:
-        found = connection.execute(
-            text("SELECT 1 FROM chunk WHERE id = :chunk_id AND token = :token AND state = :state"),
-            {"chunk_id": lease.chunk_id, "token": lease.token, "state": state},
-        )
+        found = connection.execute(text(f"SELECT 1 FROM chunk WHERE {condition}"), keys)
         return found.first() is not None
 
 

@@ -201,7 +201,7 @@ def create_job(engine: Engine, settings: Settings, new: NewJob) -> Job:
         "source": new.source,
         "root": check_source(new.source, settings),
         "model": _start_from(engine, new),
-        "precision": _precision(new.options),
+        "precision": asked_precision(new.options),
         "options": json.dumps(new.options.to_json()),
         "tags": json.dumps(dict(new.tags or {})),
         "priority": new.priority.rank,
@@ -220,7 +220,8 @@ def _start_from(engine: Engine, new: NewJob) -> int | None:
     return resolve_model(engine, new.options.init).id
 
 
-def _precision(options: Options) -> str:
+def asked_precision(options: Options) -> str:
+    """Return what a new job's precision is until its first claim."""
     return check_precision(options.precision) if isinstance(options, ClassifyOptions) else "exact"
 
 

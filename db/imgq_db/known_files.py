@@ -8,9 +8,10 @@ from sqlalchemy import Engine, text
 
 from imgq_db.forgetting import TODAY, CacheTable, bytea_array, forget_unused, mark_used
 
-#: The coarsest clock of a file system that is met in practice (FAT): two writes within it may
-#: leave the same times.
-SETTLED_NS = 2_000_000_000
+#: A write through a mapping shows in a file's times only when the system writes the page back: on
+#: Linux within 35 s (vm.dirty_expire_centisecs and vm.dirty_writeback_centisecs). It is also more
+#: than the coarsest clock of a file system (2 s on FAT), within which two writes look like one.
+SETTLED_NS = 60_000_000_000
 _INT64 = range(-(1 << 63), 1 << 63)
 _FILES = CacheTable("known_file", "path_hash = ANY(CAST(:keys AS bytea[]))", row_bytes=116)
 _STAMP = "size_bytes, mtime_ns, ctime_ns, inode"

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from imgq_db.errors import JobStillRunning, NoImageResults, NothingToRetry
-from imgq_db.jobs import Job, insert_job, read_job
+from imgq_db.jobs import Job, asked_precision, insert_job, read_job
 
 
 def retry_job(
@@ -40,7 +40,8 @@ def retry_job(
             "source": old.source,
             "root": old.root,
             "model": old.model_version_id,
-            "precision": old.precision,
+            # As it was asked for: the worker that settled it then may be gone.
+            "precision": asked_precision(old.options),
             "options": json.dumps(old.options.to_json()),
             "tags": json.dumps(old.tags),
             "priority": old.priority.rank,

@@ -120,7 +120,9 @@ class Settings(BaseSettings):
     reconcile_seconds: float = Field(2, gt=0, description="Pause between two reconciler rounds.")
     loop_seconds: float = Field(20, gt=0, description="A worker's loop ends after so long.")
     chunk_size: int = Field(256, ge=1, le=4096, description="Images in a chunk.")
-    batch_size: int = Field(32, ge=1, le=1024, description="Images in a forward pass.")
+    batch_size: int = Field(
+        32, ge=1, le=1024, description="Files that a thread takes at once, at most."
+    )
     decode_threads: int | None = Field(
         None, ge=1, description="Threads that each read, decode and compute. Default: the cores."
     )

@@ -14,6 +14,7 @@ from imgq_db.workers import set_activity
 from imgq_trainer.outcomes import Code, Prediction, Rejection, skipped
 from imgq_workers.outcome_rows import ledger_row
 from imgq_workers.quantised import classifier_for
+from imgq_workers.recollection import recipe_name
 from imgq_workers.sampling import measure_speed
 
 if TYPE_CHECKING:
@@ -38,15 +39,25 @@ def estimate_chunk(
     """
     classifier = classifier_for(context, lease, keeper)
     set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=classifier.device)
-    recipe = recipe_id(context.engine, lease.model_version_id, classifier.engine)
+    how = recipe_name(classifier.engine, context.settings)
+    recipe = recipe_id(context.engine, lease.model_version_id, how)
     began_ns = time.time_ns()
     looks = _survey(context, lease, keeper)
     known = _recall(context, lease, recipe, looks)
     new = _to_compute(context, lease, looks, known)
-    looks = {**looks, **measure_speed(context, lease, keeper, classifier, recipe, new)}
+    looks = _without(looks, measure_speed(context, lease, keeper, classifier, recipe, new))
     keeper.handed_out.set()
     _remember(context, lease, looks, began_ns)
     return [_row(lease, name, looks[name], known, new) for name in lease.names]
+
+
+def _without(looks: "Looks", faults: Mapping[bytes, Rejection]) -> "Looks":
+    """Reject what turned out to be no sound picture, and its copies too."""
+    bad = {look.digest: faults[name] for name, look in looks.items() if name in faults}
+    return {
+        name: look if isinstance(look, Rejection) else bad.get(look.digest, look)
+        for name, look in looks.items()
+    }
 
 
 def _looks_up(context: "WorkerContext", lease: ChunkLease) -> bool:

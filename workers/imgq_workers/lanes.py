@@ -1,15 +1,19 @@
 """Chunks side by side: the next one begins while the last pictures of this one are computed."""
 
 import math
+import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
 from typing import Self
 
-from imgq_db.chunks import ChunkLease
+from imgq_db.chunks import ChunkLease, Model
 from imgq_workers.classifying import classify_chunk
 from imgq_workers.context import WorkerContext
 
+#: A worker stays with the model in its memory for so long while jobs of another one wait: loading
+#: takes seconds.
+MODEL_TURN_SECONDS = 10
 #: More chunks than this are not begun, however many threads wait for pictures.
 MOST_LANES = 8
 
@@ -35,8 +39,21 @@ class Lanes:
         self._most = min(1 + math.ceil(pictures / settings.chunk_size), MOST_LANES)
         self._threads = ThreadPoolExecutor(self._most, "lane")
         self._underway: list[_Lane] = []
+        self._model: Model | None = None
+        self._model_since = 0.0
         #: how many chunks were finished
         self.finished = 0
+
+    @property
+    def preferred(self) -> Model | None:
+        """The model to stay with; None when it is another one's turn."""
+        turn_over = time.monotonic() - self._model_since >= MODEL_TURN_SECONDS
+        return None if turn_over else self._model
+
+    @property
+    def only(self) -> Model | None:
+        """The one model that a chunk can be begun of now: a second one is not kept in memory."""
+        return self._underway[0].lease.model if self._underway else None
 
     def __enter__(self) -> Self:
         return self
@@ -60,9 +77,11 @@ class Lanes:
         return waited
 
     def start(self, lease: ChunkLease) -> None:
-        """Classify a chunk; first wait for those of another model: only one is in memory."""
-        if any(_model(lane.lease) != _model(lease) for lane in self._underway):
+        """Classify a chunk."""
+        if self.only not in (None, lease.model):  # another worker settled its precision just now
             self.await_all()
+        if lease.model != self._model:
+            self._model, self._model_since = lease.model, time.monotonic()
         handed_out = Event()
         result = self._threads.submit(classify_chunk, self._context, lease, handed_out)
         result.add_done_callback(lambda _: handed_out.set())
@@ -72,7 +91,3 @@ class Lanes:
         done = [lane.result for lane in self._underway if lane.result.done()]
         self._underway = [lane for lane in self._underway if not lane.result.done()]
         self.finished += sum(result.result() for result in done)
-
-
-def _model(lease: ChunkLease) -> tuple[int, str]:
-    return lease.model_version_id, lease.precision

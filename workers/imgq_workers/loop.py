@@ -4,9 +4,10 @@ import sys
 import time
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from imgq_db.chunks import claim_chunk
+from imgq_db.chunks import ChunkLease, OtherModelNext, claim_chunk
+from imgq_db.engine import is_outage
 from imgq_db.queue import CLASSIFY
 from imgq_db.workers import is_draining, set_activity
 from imgq_trainer.errors import DeviceBroken
@@ -26,8 +27,10 @@ def work(context: WorkerContext) -> int:
     """
     try:
         return _work(context)
-    except DBAPIError as error:
-        _log.error("database_lost", error=str(error.orig).strip())
+    except SQLAlchemyError as error:
+        if not is_outage(error) and not isinstance(error, DBAPIError):
+            raise
+        _log.error("database_lost", error=str(error).strip())
         return 0
     except DeviceBroken as error:
         _log.error("device_broken", error=str(error))
@@ -58,13 +61,23 @@ def _work(context: WorkerContext) -> int:
 
 
 def _claim(context: WorkerContext, lanes: Lanes) -> bool:
-    lease = claim_chunk(
+    try:
+        lease = _next_chunk(context, lanes)
+    except OtherModelNext:
+        lanes.await_all()  # before a claim, which is kept only from the start of its work
+        lease = _next_chunk(context, lanes)
+    if lease is not None:
+        lanes.start(lease)
+    return lease is not None
+
+
+def _next_chunk(context: WorkerContext, lanes: Lanes) -> ChunkLease | None:
+    return claim_chunk(
         context.engine,
         owner=context.owner,
         roots=context.roots,
         lease_seconds=context.settings.lease_seconds,
         precisions=context.models.precisions,
+        preferred=lanes.preferred,
+        only=lanes.only,
     )
-    if lease is not None:
-        lanes.start(lease)
-    return lease is not None

@@ -48,10 +48,11 @@ def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper")
     ]
 
 
-def _recollect(context: "WorkerContext", lease: ChunkLease, how: str) -> "Recollection | None":
+def _recollect(context: "WorkerContext", lease: ChunkLease, engine: str) -> "Recollection | None":
     settings = context.settings
     if not settings.cache_rows:
         return None
-    from imgq_workers.recollection import Recollection
+    from imgq_workers.recollection import Recollection, recipe_name
 
+    how = recipe_name(engine, settings)
     return Recollection(context.engine, lease, how=how, files=settings.known_file_rows > 0)

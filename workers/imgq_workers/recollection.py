@@ -5,15 +5,22 @@ from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from imgq_db.cache import Known, recall, recipe_id, remember
 from imgq_db.chunks import ChunkLease
+from imgq_db.engine import is_outage
 from imgq_db.known_files import FileStamp, is_settled, known_files, remember_files
+from imgq_db.settings import Settings
 from imgq_db.sources import source_place
 from imgq_trainer.outcomes import Outcome, Prediction, Stamp
 
 _log = structlog.get_logger(__name__)
+
+
+def recipe_name(engine: str, settings: Settings) -> str:
+    """Name all that decides what becomes of a file's bytes. engine: see `Classifier.engine`."""
+    return f"{engine}/{settings.max_pixels}-pixels-{settings.max_file_bytes}-bytes"
 
 
 class Recollection:
@@ -22,7 +29,7 @@ class Recollection:
     def __init__(self, engine: Engine, lease: ChunkLease, *, how: str, files: bool) -> None:
         """Look the whole chunk up at once; none of its files may be open yet.
 
-        how: see `Classifier.engine`. files: whether unchanged files are known without reading.
+        how: see `recipe_name`. files: whether unchanged files are known without reading.
         """
         self._engine = engine
         self._lease = lease
@@ -60,8 +67,10 @@ class Recollection:
         try:
             self._keep_predictions(found.values())
             self._keep_files(found)
-        except DBAPIError as error:
-            _log.warning("not_remembered", error=str(error.orig).strip())
+        except SQLAlchemyError as error:
+            if not is_outage(error) and not isinstance(error, DBAPIError):
+                raise
+            _log.warning("not_remembered", error=str(error).strip())
 
     def _look_up(self, digests: Collection[bytes]) -> None:
         top_k = self._lease.options.top_k
