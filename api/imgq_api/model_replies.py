@@ -63,3 +63,11 @@ class AliasBody(BaseModel):
     ref: str | None
     job: str | None = Field(description="That compares two models for it right now")
     history: list[AliasChangeBody]
+
+
+class ExportBody(BaseModel):
+    """A version in another format."""
+
+    ref: str
+    format: str
+    job: str | None = Field(description="That writes it; null: it is there")

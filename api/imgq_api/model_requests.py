@@ -30,3 +30,9 @@ class ArtifactQuery(Query):
     """In which form."""
 
     format: Literal["imgq", "onnx"] = "imgq"
+
+
+class ExportRequest(Body):
+    """In which format."""
+
+    format: Literal["onnx"]

@@ -3,10 +3,10 @@
 from flask import Blueprint, Response
 
 from imgq_api.archives import MEDIA_TYPE, send_folder
-from imgq_api.auth import needs
+from imgq_api.auth import caller, needs
 from imgq_api.model_rendering import card_body, version_path
-from imgq_api.model_replies import ModelCardBody
-from imgq_api.model_requests import ArtifactQuery
+from imgq_api.model_replies import ExportBody, ModelCardBody
+from imgq_api.model_requests import ArtifactQuery, ExportRequest
 from imgq_api.openapi import Replies, sends, spec
 from imgq_api.rendering import model_body, reply, version_body
 from imgq_api.replies import ModelBody, ModelsBody
@@ -16,9 +16,12 @@ from imgq_api.services import services
 from imgq_db.artifacts import artifact_folder, import_artifact
 from imgq_db.deleting_versions import delete_version
 from imgq_db.errors import ExportUnavailable, ModelNotFound
+from imgq_db.exporting import ONNX, ask_export, exported
+from imgq_db.jobs import JobKind
 from imgq_db.keys import Scope
 from imgq_db.model_cards import model_card
 from imgq_db.models import NAME_PATTERN, ModelVersion, get_model, list_models, resolve_model
+from imgq_db.queue import FIRST_BELL
 from imgq_db.sources import source_folder
 from imgq_db.training.reports import report_of_version
 
@@ -116,16 +119,41 @@ def report_archive(name: str, version: int) -> Response:
     operation_id="downloadModel",
 )
 def artifact(name: str, version: int, query: ArtifactQuery) -> Response:
-    """Download a version's files, as `imgq models import` takes them."""
+    """Download a version's files, as `imgq models import` takes them, or as they were exported."""
     found = find(name, version)
-    if query.format != "imgq":
-        why = "a server writes no other format than its own"
-        raise ExportUnavailable(found.ref, query.format, why)
+    if query.format == ONNX:
+        folder = exported(services().settings, found, ONNX)
+        return send_folder(folder, f"{found.name}-{found.version}-{ONNX}")
     folder = artifact_folder(services().settings, found.digest or "none")
     if not folder.is_dir():
         why = "its files are not in the data directory; the built-in model's are made at first use"
-        raise ExportUnavailable(found.ref, query.format, why)
+        hint = f"imgq submit-folder DIR --model {found.ref}"
+        raise ExportUnavailable(found.ref, query.format, why, hint)
     return send_folder(folder, f"{found.name}-{found.version}")
+
+
+@bp.post(f"{VERSION}/exports")
+@needs(Scope.SUBMIT)
+@spec.validate(
+    resp=Replies({200: ExportBody, 202: ExportBody}, 401, 403, 404, 409, 413, 415),
+    tags=TAGS,
+    operation_id="exportModel",
+)
+def export(name: str, version: int, json: ExportRequest) -> Response:
+    """Let a trainer write a version in another format, and check it against the model.
+
+    200 if it is there already: GET …/artifact?format=… downloads it.
+    """
+    found = find(name, version)
+    body = ExportBody(ref=found.ref, format=json.format, job=None)
+    try:
+        exported(services().settings, found, json.format)
+    except ExportUnavailable:
+        job = ask_export(services().engine, found, json.format, key_id=caller().key_id)
+        services().ring(FIRST_BELL[JobKind.EVALUATE])
+        body.job = str(job)
+        return reply(body, 202, Location=f"/v1/jobs/{job}", Retry_After="1")
+    return reply(body)
 
 
 @bp.post("/import")

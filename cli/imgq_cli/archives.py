@@ -71,6 +71,10 @@ def check_artifact(digest: str) -> Check:
     return check
 
 
+def check_nothing(folder: Path) -> None:
+    """Take a folder as it came."""
+
+
 def _download(client: Client, path: str, staging: Path) -> Path:
     archive = staging / "archive.tar"
     with client.download(path) as pieces, archive.open("xb") as file:

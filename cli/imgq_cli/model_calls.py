@@ -34,6 +34,13 @@ def roll_back(client: Client, name: str, alias: str, version: int) -> Body:
     return found
 
 
+def export_version(client: Client, name: str, version: int, form: str) -> str | None:
+    """Ask for a version in another format; return the job that writes it, None if it is there."""
+    found: Body = client.post(f"{version_path(name, version)}/exports", {"format": form}).body
+    job: str | None = found["job"]
+    return job
+
+
 def delete_version(client: Client, name: str, version: int) -> None:
     """Delete a version that nothing needs."""
     client.delete(version_path(name, version))

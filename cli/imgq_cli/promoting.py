@@ -1,4 +1,4 @@
-"""A promotion to its end: asked for, compared by a trainer if need be, and told."""
+"""What a trainer does for the registry, to its end: a promotion's comparison, an export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
 from imgq_cli.formats import short_id
 from imgq_cli.invocation import Invocation
-from imgq_cli.model_calls import get_alias, move_alias
+from imgq_cli.model_calls import export_version, get_alias, move_alias
 from imgq_cli.model_panels import comparison_sentence
 from imgq_cli.shapes import Job
 from imgq_cli.terminal import note
@@ -19,7 +19,7 @@ EXIT_OF_STATE = {"failed": Exit.JOB_FAILED, "cancelled": Exit.CANCELLED}
 
 
 class NotPromoted(CliError):
-    """The gate's answer, or why there is none."""
+    """The gate's answer."""
 
     slug = "promotion-refused"
     title = "The model does not pass the gate"
@@ -48,12 +48,34 @@ def promote(
     note(f"{name}:{number} is compared with {found['ref']} on pictures (job {short_id(uid)}).")
     job = track(client, invocation, uid, timeout_seconds=timeout_seconds, one_document=True)
     if job["state"] != "succeeded":
-        raise _undecided(job)
+        raise _unended(
+            job,
+            "The two models were not compared",
+            "The two models are still being compared, and the alias moves if the gate lets it",
+        )
     found = get_alias(client, name, alias)
     change = next(each for each in found["history"] if each["job"] == uid)
     if not change["moved"]:
         raise _refused(name, alias, change)
     return found
+
+
+def await_export(
+    client: Client,
+    invocation: Invocation,
+    version: tuple[str, int],
+    form: str,
+    *,
+    timeout_seconds: float | None,
+) -> None:
+    """Return when a version is there in another format. Raises CliError if it will not be."""
+    uid = export_version(client, *version, form)
+    if uid is None:
+        return
+    note(f"{version[0]}:{version[1]} is written as {form} (job {short_id(uid)}).")
+    job = track(client, invocation, uid, timeout_seconds=timeout_seconds, one_document=True)
+    if job["state"] != "succeeded":
+        raise _unended(job, "The model was not exported", "The export still runs")
 
 
 def told(alias: dict[str, Any]) -> str:
@@ -62,22 +84,18 @@ def told(alias: dict[str, Any]) -> str:
     return f"{alias['name']}@{alias['alias']} is {alias['ref']}.{comparison_sentence(moved)}"
 
 
-def _undecided(job: Job) -> CliError:
+def _unended(job: Job, failed: str, runs: str) -> CliError:
     problem = job["error"] or {}
     short = short_id(job["id"])
     if job["state"] in EXIT_OF_STATE:
         why = problem.get("detail") or f"it was {job['state']}"
         code = EXIT_OF_STATE[job["state"]]
-        return NotPromoted(
-            f"The two models were not compared: {why}",
+        return CliError(
+            f"{failed}: {why}",
             hint=problem.get("hint") or f"imgq why {short}",
             exit_code=code,
         )
-    return NotPromoted(
-        "The two models are still being compared; the alias moves if the gate lets it.",
-        hint=f"imgq watch {short}",
-        exit_code=Exit.STILL_RUNNING,
-    )
+    return CliError(f"{runs}.", hint=f"imgq watch {short}", exit_code=Exit.STILL_RUNNING)
 
 
 def _refused(name: str, alias: str, change: dict[str, Any]) -> CliError:

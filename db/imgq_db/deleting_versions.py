@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from imgq_db.aliases import lock_model
 from imgq_db.artifacts import artifact_folder
 from imgq_db.errors import VersionInUse
+from imgq_db.exporting import kept_exports
 from imgq_db.models import ModelVersion
 from imgq_db.settings import Settings
 from imgq_db.training.keeping import kept_report
@@ -61,6 +62,8 @@ def delete_version(engine: Engine, settings: Settings, version: ModelVersion) ->
     if version.digest is not None:
         folder = artifact_folder(settings, version.digest)
         _clear(engine, folder, _ARTIFACT_USES, version.digest)
+        exports = kept_exports(settings, version.digest)
+        _clear(engine, exports, _ARTIFACT_USES, version.digest)
     if version.report is not None:
         _clear(engine, kept_report(settings, version.report), _REPORT_USES, version.report)
 
@@ -97,7 +100,8 @@ def _clear(engine: Engine, folder: Path, uses: str, digest: str) -> None:
     """Remove a folder that no row names. One that a row comes to name meanwhile is put back."""
     if _is_used(engine, uses, digest):
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        return
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".deleted-"))
     try:
         folder.rename(aside / digest)

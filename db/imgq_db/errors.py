@@ -206,10 +206,8 @@ class ExportUnavailable(Conflict):
     slug = "export-unavailable"
     title = "The model is not there in that format"
 
-    def __init__(self, ref: str, form: str, why: str) -> None:
-        super().__init__(
-            f"{ref} is not there as {form}: {why}.", f"imgq models export {ref} --format imgq"
-        )
+    def __init__(self, ref: str, form: str, why: str, hint: str) -> None:
+        super().__init__(f"{ref} is not there as {form}: {why}.", hint)
 
 
 class IdempotencyInFlight(Conflict):

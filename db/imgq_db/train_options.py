@@ -69,13 +69,15 @@ class EvaluateOptions:
     """Options of an evaluate job, as they are stored with it.
 
     against, alias: the job decides whether its model takes the alias from that version, "birds:3";
-    its pictures are those of that version's test split.
+    its pictures are those of that version's test split. export: nothing is evaluated, but the
+    model written in that format.
     """
 
     manifest: str | None = None
     seed: int = 0
     against: str | None = None
     alias: str | None = None
+    export: str | None = None
 
     def __post_init__(self) -> None:
         _check_manifest(self.manifest)

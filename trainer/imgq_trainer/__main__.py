@@ -1,4 +1,4 @@
-"""`python -m imgq_trainer train|evaluate|compare SPEC.json`: one JSON event a line on stdout.
+"""`python -m imgq_trainer train|evaluate|compare|export SPEC.json`: one JSON event a line on stdout.
 
 Exit: 0 after `done`, 1 after `failed`, 143 when SIGTERM ended it, 2 for wrong arguments. What
 else may go wrong is a traceback on stderr, after a `failed` that says so.
@@ -11,13 +11,15 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-KINDS = ("train", "evaluate", "compare")
+KINDS = ("train", "evaluate", "compare", "export")
 STOPPED = 128 + signal.SIGTERM
 
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 2 or arguments[0] not in KINDS:
-        sys.stderr.write("usage: python -m imgq_trainer {train|evaluate|compare} SPEC.json\n")
+        sys.stderr.write(
+            "usage: python -m imgq_trainer {train|evaluate|compare|export} SPEC.json\n"
+        )
         return 2
     told_to_stop = threading.Event()
 
@@ -37,8 +39,9 @@ def _run(kind: str, path: Path, told_to_stop: threading.Event) -> int:
     from imgq_trainer.training.challenging import run_comparison
     from imgq_trainer.training.errors import SpecInvalid, Unexpected
     from imgq_trainer.training.events import Events
+    from imgq_trainer.training.handing_out import run_export
     from imgq_trainer.training.running import run_training
-    from imgq_trainer.training.spec import EvaluateSpec, TrainSpec, read_spec
+    from imgq_trainer.training.spec import CompareSpec, EvaluateSpec, TrainSpec, read_spec
 
     # Whatever a library prints must not come between the events.
     events = Events(sys.stdout)
@@ -51,8 +54,10 @@ def _run(kind: str, path: Path, told_to_stop: threading.Event) -> int:
             run_training(spec, events, told_to_stop.is_set)
         elif isinstance(spec, EvaluateSpec):
             run_evaluation(spec, events, told_to_stop.is_set)
-        else:
+        elif isinstance(spec, CompareSpec):
             run_comparison(spec, events, told_to_stop.is_set)
+        else:
+            run_export(spec, events)
     except Stopped:
         return STOPPED
     except TrainerError as error:

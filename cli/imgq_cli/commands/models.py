@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from imgq_cli.archives import check_artifact, check_new_folder, download_folder
+from imgq_cli.archives import check_artifact, check_new_folder, check_nothing, download_folder
 from imgq_cli.calls import get_model, import_model, list_models
 from imgq_cli.client import connect
 from imgq_cli.errors import CliError, UsageFault
@@ -17,7 +17,7 @@ from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.model_calls import delete_version, get_alias, resolve, roll_back, version_path
 from imgq_cli.model_panels import model_card, models_table
 from imgq_cli.params import Duration
-from imgq_cli.promoting import promote, told
+from imgq_cli.promoting import await_export, promote, told
 from imgq_cli.sources import check_source, source_uri
 from imgq_cli.terminal import emit_json, err, interactive, next_steps, note, out
 
@@ -78,7 +78,7 @@ def report(invocation: Invocation, /, model: str, folder: Path) -> int:
     check_new_folder(folder)
     client = connect(invocation)
     path = f"{version_path(*resolve(client, model))}/report.tar"
-    files = download_folder(client, path, folder, check=lambda _: None)
+    files = download_folder(client, path, folder, check=check_nothing)
     _say_written(invocation, folder / "report.html", files)
     return Exit.OK
 
@@ -137,15 +137,25 @@ def rollback(invocation: Invocation, /, model: str) -> int:
               metavar="DIR", help="A new folder.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["imgq", "onnx"]), default="imgq",
               show_default=True, help="imgq: as imgq models import takes it.")  # fmt: skip
+@click.option("--timeout", type=Duration(), metavar="2h",
+              help="Stop waiting for a trainer after so long.")  # fmt: skip
 @pass_invocation
-def export(invocation: Invocation, /, model: str, folder: Path, form: str) -> int:
-    """Save a version's files, every byte checked."""
+def export(
+    invocation: Invocation, /, model: str, folder: Path, form: str, timeout: float | None
+) -> int:
+    """Save a version's files, every byte checked.
+
+    As onnx: a trainer writes model.onnx once, and parity.json says how near it is to the model.
+    """
     check_new_folder(folder)
     client = connect(invocation)
     name, version = resolve(client, model)
-    digest = get_model(client, name, version)["digest"] or ""
-    check = check_artifact(digest) if form == "imgq" else lambda _: None
     path = f"{version_path(name, version)}/artifact?format={form}"
+    if form == "imgq":
+        check = check_artifact(get_model(client, name, version)["digest"] or "")
+    else:
+        check = check_nothing
+        await_export(client, invocation, (name, version), form, timeout_seconds=timeout)
     files = download_folder(client, path, folder, check=check)
     _say_written(invocation, folder, files)
     return Exit.OK

@@ -73,6 +73,14 @@ def finish_evaluation(engine: Engine, lease: TrainingLease, judgement: Judgement
     return _finish(engine, lease, judgement, lambda connection: (evaluated, {}))
 
 
+def finish_export(engine: Engine, lease: TrainingLease, parity: Mapping[str, Any]) -> str:
+    """End a job that wrote a version in another format; return the version. Raises LeaseLost."""
+    assert lease.model_version_id is not None
+    written = get_version(engine, lease.model_version_id).ref
+    judgement = Judgement(parity, (f"{written} was written, and checked.",), None, None)
+    return _finish(engine, lease, judgement, lambda connection: (written, {}))
+
+
 def finish_comparison(engine: Engine, lease: TrainingLease, judged: Mapping[str, Any]) -> str:
     """Move an alias if the gate lets it, and end the job; return the challenger.
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from imgq_db.artifacts import artifact_folder
+from imgq_db.exporting import kept_exports
 from imgq_db.keys import Scope
 from imgq_db.models import ModelVersion, NewVersion, Origin, get_version, insert_version
 from imgq_db.settings import Settings
@@ -101,6 +102,22 @@ def test_files_and_reports_can_be_downloaded(api: Api, birds: list[ModelVersion]
     assert problem(api("GET", "/v1/models/imagenet/versions/1/report")) == (404, "report-not-found")
     builtin = api("GET", "/v1/models/imagenet/versions/1/artifact")
     assert problem(builtin) == (409, "export-unavailable")
+
+
+def test_another_format_is_written_by_a_trainer_once(
+    api: Api, birds: list[ModelVersion], settings: Settings, ring: Any
+) -> None:
+    path = "/v1/models/birds/versions/1"
+    asked = [api("POST", f"{path}/exports", json={"format": "onnx"}) for _ in range(2)]
+    assert [each.status_code for each in asked] == [202, 202] and ring.rung == ["train"] * 2
+    assert asked[0].json == asked[1].json == {**asked[0].json, "ref": "birds:1", "format": "onnx"}
+    early = api("GET", f"{path}/artifact?format=onnx")
+    assert problem(early) == (409, "export-unavailable")
+    folder = kept_exports(settings, "1" * 64) / "onnx"
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_text("layers")
+    assert api("POST", f"{path}/exports", json={"format": "onnx"}).json["job"] is None
+    assert archived(api("GET", f"{path}/artifact?format=onnx")) == {"model.onnx": b"layers"}
 
 
 def test_the_first_champion_is_there_at_once(api: Api, birds: list[ModelVersion]) -> None:

@@ -180,6 +180,29 @@ def test_a_damaged_export_leaves_nothing(
     assert list((tmp_path / "files").iterdir()) == []
 
 
+def test_another_format_is_awaited(
+    server: FakeServer, imgq: Imgq, comparing: Callable[..., None], tmp_path: Path
+) -> None:
+    comparing("succeeded", alias(4))
+    server.on("POST", f"{VERSION}/exports", Answer({"job": UID}, 202))
+    server.on("GET", f"{VERSION}/artifact", Answer(tar(parity_json=b"{}")))
+    result = imgq("models", "export", "birds:4", "--format", "onnx", "-o", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (Exit.OK, f"{tmp_path / 'out'}\n")
+    assert server.requests[-1].query == {"format": ["onnx"]}
+
+
+def test_a_format_that_cannot_be_written_says_why(
+    server: FakeServer, imgq: Imgq, comparing: Callable[..., None], tmp_path: Path
+) -> None:
+    error = {"detail": "The package onnx is missing.", "hint": "pip install 'imgq[export]'"}
+    comparing("failed", alias(4), error=error)
+    server.on("POST", f"{VERSION}/exports", Answer({"job": UID}, 202))
+    result = imgq("models", "export", "birds:4", "--format", "onnx", "-o", tmp_path / "out")
+    assert result.exit_code == Exit.JOB_FAILED
+    assert "The model was not exported: The package onnx is missing." in result.stderr
+    assert "Try: pip install 'imgq[export]'" in result.stderr
+
+
 def test_a_report_is_a_folder(server: FakeServer, imgq: Imgq, tmp_path: Path) -> None:
     server.on("GET", f"{VERSION}/report.tar", Answer(tar(plots__a=b"<svg/>")))
     result = imgq("models", "report", "birds:4", "-o", tmp_path / "out")

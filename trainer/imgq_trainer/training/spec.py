@@ -86,7 +86,14 @@ class CompareSpec(_Spec):
     notes: tuple[str, ...] = ()
 
 
-AnySpec = TrainSpec | EvaluateSpec | CompareSpec
+class ExportSpec(_Spec):
+    """Write a model as ONNX, below work_dir."""
+
+    kind: Literal["export"]
+    artifact: Absolute
+
+
+AnySpec = TrainSpec | EvaluateSpec | CompareSpec | ExportSpec
 Spec = Annotated[AnySpec, Field(discriminator="kind")]
 
 

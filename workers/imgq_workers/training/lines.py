@@ -22,7 +22,7 @@ from imgq_db.training.events import (
 class Done:
     """The trainer says that its work is complete. Folders are absolute; dataset may be missing.
 
-    decision: of a comparison, which leaves no folder: passed, reasons and counts.
+    decision: of a comparison, which leaves no folder: passed, reasons and counts. export: a folder.
     """
 
     artifact: Path | None
@@ -31,6 +31,7 @@ class Done:
     metrics: dict[str, Any]
     verdict: tuple[str, ...]
     decision: dict[str, Any] | None = None
+    export: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ def _log(said: Mapping[str, Any], _: Path) -> list[Heard]:
 def _done(said: Mapping[str, Any], _: Path) -> list[Heard]:
     if "decision" in said:
         return [Done(None, None, None, plain(said["metrics"]), (), _decision(said["decision"]))]
+    if "export" in said:
+        return [Done(None, None, None, plain(said["metrics"]), (), export=Path(said["export"]))]
     verdict = said["verdict"]
     artifact, dataset = said.get("artifact"), said.get("dataset")
     return [

@@ -6,11 +6,12 @@ from pathlib import Path
 import structlog
 
 from imgq_db.artifacts import read_artifact, store_artifact
-from imgq_db.models import NewVersion
+from imgq_db.exporting import kept_exports
+from imgq_db.models import NewVersion, get_version
 from imgq_db.names import name_from_text
 from imgq_db.settings import Settings
 from imgq_db.sources import source_folder
-from imgq_db.train_options import TrainOptions
+from imgq_db.train_options import EvaluateOptions, TrainOptions
 from imgq_db.training.datasets import DatasetSnapshot, read_examples, read_snapshot
 from imgq_db.training.events import Said, store_events
 from imgq_db.training.keeping import (
@@ -26,6 +27,7 @@ from imgq_db.training.outcomes import (
     Judgement,
     finish_comparison,
     finish_evaluation,
+    finish_export,
     finish_training,
 )
 from imgq_workers.training.context import TrainerContext
@@ -42,6 +44,8 @@ def register(context: TrainerContext, lease: TrainingLease, done: Done) -> str:
     settings = context.settings
     if done.decision is not None:
         return finish_comparison(context.engine, lease, done.decision)
+    if done.export is not None:
+        return _register_export(context, lease, done)
     dataset = _keep_dataset(settings, done.dataset)
     judgement = Judgement(done.metrics, done.verdict, _keep_report(settings, done.report), dataset)
     if not isinstance(lease.options, TrainOptions):
@@ -51,6 +55,16 @@ def register(context: TrainerContext, lease: TrainingLease, done: Done) -> str:
         _keep_test_pictures(context, lease, kept_dataset(settings, dataset.digest))
     os.sync()  # pictures are many and small: together they are on the disk in one go
     return finish_training(context.engine, lease, new, judgement)
+
+
+def _register_export(context: TrainerContext, lease: TrainingLease, done: Done) -> str:
+    options = lease.options
+    assert isinstance(options, EvaluateOptions) and lease.model_version_id is not None
+    version = get_version(context.engine, lease.model_version_id)
+    if done.export is None or options.export is None or version.digest is None:
+        raise ValueError("nobody asked for an export")
+    keep_folder(done.export, kept_exports(context.settings, version.digest) / options.export)
+    return finish_export(context.engine, lease, done.metrics)
 
 
 def _keep_artifact(settings: Settings, folder: Path | None) -> NewVersion:

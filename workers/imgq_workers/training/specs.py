@@ -33,6 +33,10 @@ def write_spec(
     spec = _machine(context.settings, folder, device)
     if isinstance(lease.options, EvaluateOptions) and lease.options.against is not None:
         spec |= comparison_spec(context, lease, lease.options, folder)
+    elif command_of(lease) == "export":
+        version = get_version(context.engine, _version_id(lease))
+        artifact = str(artifact_of(context, version).absolute())
+        spec |= {"kind": "export", "root": artifact, "artifact": artifact}
     elif isinstance(lease.options, TrainOptions):
         spec |= _source(context.settings, lease) | _training(context, lease, lease.options)
         spec["resume"] = None if resume is None else str(resume)
@@ -65,8 +69,11 @@ def trainer_environment(lease: TrainingLease, device: str) -> dict[str, str]:
 def command_of(lease: TrainingLease) -> str:
     """Return what the trainer is to do: the first of its arguments."""
     options = lease.options
-    compares = isinstance(options, EvaluateOptions) and options.against is not None
-    return "compare" if compares else lease.kind.value
+    if isinstance(options, EvaluateOptions) and options.against is not None:
+        return "compare"
+    if isinstance(options, EvaluateOptions) and options.export is not None:
+        return "export"
+    return lease.kind.value
 
 
 def _source(settings: Settings, lease: TrainingLease) -> dict[str, Any]:
