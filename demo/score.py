@@ -13,7 +13,7 @@ def main() -> None:
     with answers.open(encoding="utf-8", newline="") as rows:
         right = {row["file"]: row["label"] for row in csv.DictReader(rows)}
     hits = sum(given.get(name) == label for name, label in right.items())
-    print(f"{hits} of {len(right)} new pictures have the right label.")
+    sys.stdout.write(f"{hits} of {len(right)} new pictures have the right label.\n")
 
 
 if __name__ == "__main__":
