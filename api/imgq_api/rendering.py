@@ -31,9 +31,10 @@ from imgq_api.replies import (
 from imgq_api.train_rendering import train_progress, train_result
 from imgq_api.train_replies import EvaluateJobOptionsBody, TrainJobOptionsBody, TrainResult
 from imgq_db.estimates import Estimate
-from imgq_db.jobs import Job, JobError, Options, Progress
+from imgq_db.jobs import Job, JobError, JobState, Options, Progress
 from imgq_db.keys import ApiKey
 from imgq_db.models import ModelVersion
+from imgq_db.options import INT8
 from imgq_db.quantisations import Agreement
 from imgq_db.results import Result
 from imgq_db.summaries import Summary
@@ -70,7 +71,7 @@ def job_body(job: Job, *, ahead: int | None, notice: str | None = None) -> JobBo
         result=_result(job),
         agreement=AgreementBody(**asdict(job.agreement)) if job.agreement else None,
         retry_of=str(job.retry_of) if job.retry_of else None,
-        notice=notice or (_disagrees(job.agreement) if job.agreement else None),
+        notice=notice or (_disagrees(job.agreement) if job.agreement else _begins(job)),
         links=_links(job),
     )
 
@@ -97,7 +98,7 @@ def _links(job: Job) -> JobLinks:
         html=None,
         epochs=f"{url}/epochs" if trains else None,
         log=f"{url}/log" if trains else None,
-        report=f"{url}/report" if job.result else None,
+        report=f"{url}/report" if job.training and job.training.reported else None,
     )
 
 
@@ -108,6 +109,17 @@ def _disagrees(agreement: Agreement) -> str | None:
     return (
         f"Of {agreement.sure} labels compared that exact arithmetic is sure of,"
         f" int8 changes {lost}: --precision auto keeps them."
+    )
+
+
+def _begins(job: Job) -> str | None:
+    """Say why an int8 job may show no label for a while."""
+    begun = job.state is JobState.RUNNING and not job.progress.done
+    if job.precision != INT8 or job.kind.trains or not begun:
+        return None
+    return (
+        "A model's first int8 job measures the model's ranges on some of the pictures before it"
+        " labels any: some seconds, or more where listing is slow."
     )
 
 

@@ -23,9 +23,7 @@ def train_progress(progress: TrainingProgress) -> TrainProgress:
 
 def train_result(result: dict[str, Any]) -> TrainResult:
     """Return what a job came to, as clients read it."""
-    return TrainResult(
-        model=result["model"], metrics=result["metrics"], verdict=list(result["verdict"])
-    )
+    return TrainResult(**result)
 
 
 def epochs_body(epochs: Sequence[TrainingEpoch]) -> EpochsBody:

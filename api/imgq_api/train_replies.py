@@ -36,6 +36,9 @@ class EvaluateJobOptionsBody(BaseModel):
     seed: int
     against: str | None = Field(description="The version that holds the alias; null: none is asked")
     alias: str | None = Field(description="What the job decides about")
+    export: str | None = Field(
+        default=None, description="A format that the model is written in; nothing is evaluated"
+    )
 
 
 class TrainProgress(BaseModel):
@@ -54,6 +57,15 @@ class TrainProgress(BaseModel):
     macro_f1: float | None = Field(description="Of the validation split")
 
 
+class PromotionResult(BaseModel):
+    """What became of an alias that a version was to take."""
+
+    alias: str
+    champion: str | None = Field(description="The version that held it")
+    decision: str
+    reasons: list[str]
+
+
 class TrainResult(BaseModel):
     """What a train or evaluate job came to."""
 
@@ -63,6 +75,9 @@ class TrainResult(BaseModel):
         " intervals as accuracy_interval and macro_f1_interval"
     )
     verdict: list[str] = Field(description="Sentences, the most important first")
+    promotion: PromotionResult | None = Field(
+        default=None, description="Of an evaluate job that decides about an alias"
+    )
 
 
 class EpochBody(BaseModel):

@@ -35,9 +35,19 @@ def _came_to(job: Job) -> str:
         return f": nothing was registered as {train_name(job)}" if job["kind"] == "train" else ""
     if job["kind"] == "train":
         return f": {result['model']} is registered"
+    return f": {result['model']} is {_done_with(job)}{_on(result)}"
+
+
+def _done_with(job: Job) -> str:
+    options = job.get("options", {})
+    if options.get("export"):
+        return f"written as {options['export']}"
+    return f"compared with {options['against']}" if options.get("against") else "evaluated"
+
+
+def _on(result: TrainResult) -> str:
     pictures = result["metrics"].get("pictures")
-    on = f" on {count(pictures, 'picture')}" if pictures is not None else ""
-    return f": {result['model']} is evaluated{on}"
+    return f" on {count(pictures, 'picture')}" if pictures is not None else ""
 
 
 def train_outcome(result: TrainResult) -> Iterator[RenderableType]:
@@ -87,7 +97,7 @@ def train_steps(job: Job, outputs: Sequence[Path] = ()) -> Iterator[tuple[str, s
         yield "run again", f"imgq retry {uid}"
     elif job["kind"] == "train":
         yield from _version_steps(result["model"], reported=bool(outputs))
-    elif not outputs:
+    elif job["links"].get("report") and not outputs:
         yield "save the report", f"imgq watch {uid} -o report"
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import Engine, text
 PROGRESS_COLUMNS = """t.images AS training_images, t.stage AS training_stage,
 t.epoch AS training_epoch, t.epochs AS training_epochs, t.fraction AS training_fraction,
 t.eta_seconds AS training_eta_seconds, t.train_loss AS training_train_loss,
-t.val_loss AS training_val_loss, t.macro_f1 AS training_macro_f1"""
+t.val_loss AS training_val_loss, t.macro_f1 AS training_macro_f1,
+t.report IS NOT NULL AS training_reported"""
 #: Most lines of a log that one call returns.
 LOG_PAGE = 500
 
@@ -21,6 +22,7 @@ class TrainingProgress:
     """How far a train or evaluate job is. None: not known yet.
 
     epoch: the last one that ended, of `epochs` in this stage. fraction: 0..1 of the whole job.
+    reported: there is a report.
     """
 
     images: int | None = None
@@ -32,6 +34,7 @@ class TrainingProgress:
     train_loss: float | None = None
     val_loss: float | None = None
     macro_f1: float | None = None
+    reported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ def progress_from_row(row: Any, *, succeeded: bool) -> TrainingProgress:
         train_loss=row.training_train_loss,
         val_loss=row.training_val_loss,
         macro_f1=row.training_macro_f1,
+        reported=row.training_reported,
     )
 
 

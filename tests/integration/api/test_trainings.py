@@ -95,7 +95,7 @@ def test_evaluate_job_is_accepted(api: Api, ring: Any, folder: Path) -> None:
     response = api("POST", "/v1/jobs", json=body)
 
     assert (response.status_code, ring.rung) == (202, ["train"])
-    assert response.json["options"] == EvaluateOptions().to_json()
+    assert response.json["options"] == {"export": None, **EvaluateOptions().to_json()}
 
 
 @pytest.mark.parametrize(
@@ -237,9 +237,21 @@ def test_cursor_of_something_else_is_refused(api: Api, judged: Job) -> None:
 def test_succeeded_training_shows_its_result(api: Api, judged: Job) -> None:
     body = api("GET", f"/v1/jobs/{judged.uid}").json
 
-    assert body["result"] == RESULT
+    assert body["result"] == {**RESULT, "promotion": None}
     assert (body["progress"]["fraction"], body["progress"]["eta_seconds"]) == (1.0, None)
     assert body["links"]["report"] == f"/v1/jobs/{judged.uid}/report"
+
+
+def test_evaluation_without_a_report_links_none(
+    api: Api, judged: Job, execute: Callable[..., None]
+) -> None:
+    promotion = {"alias": "champion", "champion": None, "decision": "first", "reasons": []}
+    result = json.dumps({**RESULT, "promotion": promotion})
+    execute("UPDATE training SET report = NULL")
+    execute("UPDATE job SET result = CAST(:result AS jsonb)", result=result)
+    body = api("GET", f"/v1/jobs/{judged.uid}").json
+
+    assert (body["links"]["report"], body["result"]["promotion"]) == (None, promotion)
 
 
 def test_report_is_a_page_that_may_run_and_load_nothing(api: Api, judged: Job) -> None:

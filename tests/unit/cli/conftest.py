@@ -134,7 +134,14 @@ def make_training(make_job: Callable[..., dict[str, Any]]) -> Callable[..., dict
         progress |= {name: changes.pop(name) for name in list(changes) if name in progress}
         kind = changes.get("kind", "train")
         options = {"name": "birds"} if kind == "train" else {"manifest": None}
-        about = {"kind": kind, "options": options, "progress": progress, "precision": "exact"}
+        links = {"report": "/v1/report" if changes.get("result") else None}
+        about = {
+            "links": links,
+            "kind": kind,
+            "options": options,
+            "progress": progress,
+            "precision": "exact",
+        }
         return make_job(state, **about | changes)
 
     return make

@@ -262,6 +262,24 @@ def test_the_first_version_is_meant_by_its_name_alone(
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"against": "birds:1", "alias": "champion"}, "birds:3 is compared with birds:1 on 312"),
+        ({"export": "onnx"}, "birds:3 is written as onnx"),
+    ],
+)
+def test_what_was_done_with_a_model_is_told(
+    training: FakeServer, imgq: Imgq, make_training: Make, options: dict[str, str], words: str
+) -> None:
+    done = make_training("succeeded", kind="evaluate", options=options, result=RESULT, links={})
+    training.on("GET", JOB, Answer(done))
+    told = imgq("watch", UID).stderr
+
+    assert f"Succeeded: {words}" in told
+    assert "save the report" not in told
+
+
+@pytest.mark.parametrize(
     ("state", "code"),
     [("failed", Exit.JOB_FAILED), ("cancelled", Exit.CANCELLED), ("running", Exit.STILL_RUNNING)],
 )
