@@ -30,7 +30,7 @@ class Agreement:
     """A job's labels beside those of exact arithmetic, on a sample of its pictures.
 
     sure: pictures whose exact confidence is above 0.5. same, same_sure: those with the same label.
-    score_difference: of the exact label's score, in the mean; None if there was no picture.
+    score_difference: of a label that both give, in the mean; None if there was no such picture.
     """
 
     pictures: int
@@ -85,7 +85,17 @@ def sample_names(engine: Engine, job_id: int, *, count: int) -> tuple[bytes, ...
     with engine.connect() as connection:
         rows = connection.execute(text(_SAMPLE), {"job_id": job_id, "chunks": _SAMPLED_CHUNKS})
         names = [name for row in rows for name in unpack_names(row.manifest)]
-    return tuple(names[:: max(len(names) // count, 1)][:count])
+    taken = min(count, len(names))
+    return tuple(names[part * len(names) // taken] for part in range(taken))
+
+
+def is_listed(engine: Engine, job_id: int) -> bool:
+    """Tell whether all names of a job's files are known."""
+    with engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT listed_at IS NOT NULL FROM job WHERE id = :id"), {"id": job_id}
+        )
+        return bool(found.scalar())
 
 
 def has_agreement(engine: Engine, job_id: int) -> bool:

@@ -1,8 +1,10 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from uuid import uuid4
 
-from sqlalchemy import Engine
+import pytest
+from sqlalchemy import Engine, text
 
 from imgq_db.chunks import ChunkLease, claim_chunk
 from imgq_db.jobs import Job, get_job
@@ -12,6 +14,7 @@ from imgq_db.quantisations import (
     Agreement,
     find_ranges,
     has_agreement,
+    is_listed,
     keep_ranges,
     sample_names,
     store_agreement,
@@ -39,6 +42,27 @@ def test_a_sample_is_spread_over_all_that_is_listed(engine: Engine, listed: List
     found = [int(name[:6]) for name in sample_names(engine, job.id, count=80)]
     assert (len(found), found) == (80, sorted(set(found)))
     assert {number // 40 for number in found} == set(range(16))
+
+
+@pytest.mark.parametrize("files", [81, 119, 159, 161])
+def test_a_sample_reaches_from_the_first_name_to_the_last_ones(
+    engine: Engine, listed: Listed, files: int
+) -> None:
+    job = listed(files)
+
+    found = [int(name[:6]) for name in sample_names(engine, job.id, count=80)]
+    gaps = {later - earlier for earlier, later in pairwise([*found, files])}
+    assert (len(found), found[0]) == (80, 0)
+    assert gaps <= {files // 80, files // 80 + 1}
+
+
+def test_a_listing_that_goes_on_is_told_from_one_that_ended(engine: Engine, listed: Listed) -> None:
+    job = listed(2)
+    ends = ("NULL", "imgq_now()")
+    for end, expected in zip(ends, (False, True), strict=True):
+        with engine.begin() as connection:
+            connection.execute(text(f"UPDATE job SET listed_at = {end}"))
+        assert is_listed(engine, job.id) is expected
 
 
 def test_a_sample_of_a_small_folder_is_all_of_it(engine: Engine, listed: Listed) -> None:
