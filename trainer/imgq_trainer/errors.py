@@ -9,7 +9,7 @@ TrainerError
 ├── DeviceBroken
 ├── EngineUnavailable
 ├── PrecisionUnsupported
-├── QuantisationRefused
+├── QuantisationRefused ── TooFewPictures
 ├── RangesInvalid
 ├── RootUnavailable
 ├── ScoresNotFinite
@@ -81,6 +81,14 @@ class PrecisionUnsupported(TrainerError):
 
 class QuantisationRefused(TrainerError):
     """int8 is nothing for this network, or for these pictures. The message is whole sentences."""
+
+
+class TooFewPictures(QuantisationRefused):
+    def __init__(self, least: int, found: int) -> None:
+        super().__init__(
+            "int8 is prepared for a model with pictures of its first folder,"
+            f" {least} at least; this one has {found}."
+        )
 
 
 class RangesInvalid(TrainerError):

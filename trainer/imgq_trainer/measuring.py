@@ -29,12 +29,14 @@ def measure_ranges(
     *,
     limits: ReadLimits,
     crew: Crew,
+    spare: Sequence[bytes] = (),
     stop: Callable[[], bool] = never,
 ) -> Ranges:
     """Compute some of a folder's pictures and return the ranges that int8 needs.
 
-    names: as for classify_files; what cannot be read is left out.
-    Raises QuantisationRefused, EngineUnavailable, Stopped, RootUnavailable, ScoresNotFinite.
+    names: as for classify_files; what cannot be read is left out. spare: further ones, taken only
+    if the others are too few. Raises QuantisationRefused, TooFewPictures, EngineUnavailable,
+    Stopped, RootUnavailable, ScoresNotFinite.
     """
     model = artifact.model
     engine, measurement = measuring_engine(
@@ -51,7 +53,15 @@ def measure_ranges(
         tile=engine.tile,
         logits=engine.logits,
     )
-    some = names[:: max(len(names) // MOST_PICTURES, 1)][:MOST_PICTURES]
-    for _ in classify_files(classifier, root, some, top_k=1, limits=limits, crew=crew, stop=stop):
-        pass
+    for part in (names, spare):
+        if measurement.pictures < LEAST_PICTURES:
+            some = _spread(part)
+            list(
+                classify_files(classifier, root, some, top_k=1, limits=limits, crew=crew, stop=stop)
+            )
     return measurement.ranges(least_pictures=LEAST_PICTURES)
+
+
+def _spread(names: Sequence[bytes]) -> Sequence[bytes]:
+    taken = min(MOST_PICTURES, len(names))
+    return [names[part * len(names) // taken] for part in range(taken)]

@@ -52,16 +52,18 @@ def openvino_engine(
 def measuring_engine(network: PixelNetwork, crop: int, threads: int) -> tuple[Engine, Measurement]:
     """Return an engine that computes exactly, and what it finds out about the values meanwhile.
 
+    Its tiles are of one picture, so that nothing is ever filled up.
     Raises EngineUnavailable, QuantisationRefused.
     """
     openvino = import_openvino()
-    model, tile = _model(openvino, network, crop)
+    tile = 1
+    model = _converted(openvino, network, crop, tile)
     measurement, measuring = Measurement.begin(openvino, model)
     infer = _compile(openvino, measuring, "f32", threads)
 
     def logits(pictures: Tile) -> Logits:
         computed = infer(pictures)
-        measurement.add(pictures, computed)
+        measurement.add(computed)
         return computed[0]
 
     return Engine(openvino_name(), tile, logits), measurement
@@ -76,8 +78,12 @@ def openvino_name() -> str:
 def _model(openvino: ModuleType, network: PixelNetwork, crop: int) -> tuple[Any, int]:
     large = sum(p.numel() for p in network.parameters()) > LARGE_PARAMETERS
     tile = TILE_OF_LARGE if large else TILE
+    return _converted(openvino, network, crop, tile), tile
+
+
+def _converted(openvino: ModuleType, network: PixelNetwork, crop: int, tile: int) -> Any:
     try:
-        return _convert(openvino, network, (tile, crop, crop, 3)), tile
+        return _convert(openvino, network, (tile, crop, crop, 3))
     except Exception as error:  # each operation that it does not know has its own way
         raise EngineUnavailable("openvino", f"it cannot convert the model ({error})") from error
 

@@ -13,8 +13,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from imgq_trainer.engines import Tile
-from imgq_trainer.errors import QuantisationRefused, RangesInvalid
+from imgq_trainer.errors import QuantisationRefused, RangesInvalid, TooFewPictures
 from imgq_trainer.ranges import Ranges, Values
 
 #: A network that computes one of them gains nothing in int8: bf16 is as fast, and keeps the labels.
@@ -91,7 +90,8 @@ class Measurement:
     """Gathers the ranges of a graph's values, picture by picture; safe to add to from threads."""
 
     _sizes: npt.NDArray[np.int64]
-    _pictures: int = 0
+    #: how many were added
+    pictures: int = 0
     _extremes: list[tuple[Values, Values]] = field(default_factory=list)  # (T, B) each
     _sums: list[Values] = field(default_factory=list)
     _turn: threading.Lock = field(default_factory=threading.Lock)
@@ -112,33 +112,29 @@ class Measurement:
         results = [ops.result(value) for value in (*scores, *lows, *highs, *means)]
         return cls(_sizes(cuts.values)), openvino.Model(results, model.get_parameters())
 
-    def add(self, pictures: Tile, computed: Sequence[npt.NDArray[np.float32]]) -> None:
-        """Take what the graph computed for a tile. Black pictures, which fill a tile, are none."""
-        real = pictures.reshape(len(pictures), -1).any(axis=1)
-        count, values = int(real.sum()), len(self._sizes)
-        _, *found = (each[real] for each in computed)
+    def add(self, computed: Sequence[npt.NDArray[np.float32]]) -> None:
+        """Take what the graph computed for a tile; none of its pictures may be a filling."""
+        scores, *found = computed
+        values = len(self._sizes)
         lows, highs = np.stack(found[:values]), np.stack(found[values : 2 * values])
         sums = [mean.sum(axis=0, dtype=np.float32) for mean in found[2 * values :]]
         with self._turn:
-            self._pictures += count
+            self.pictures += len(scores)
             self._extremes.append((lows, highs))
             before = self._sums or [np.zeros_like(each) for each in sums]
             self._sums = [a + b for a, b in zip(before, sums, strict=True)]
 
     def ranges(self, *, least_pictures: int) -> Ranges:
-        """Return what was found. Raises QuantisationRefused if it were too few pictures."""
-        if self._pictures < least_pictures:
-            raise QuantisationRefused(
-                "int8 is prepared for a model with half of the pictures of its first folder,"
-                f" {least_pictures} at least; this one's half is {self._pictures}."
-            )
+        """Return what was found. Raises TooFewPictures."""
+        if self.pictures < least_pictures:
+            raise TooFewPictures(least_pictures, self.pictures)
         lows, highs = (np.concatenate(parts, axis=1) for parts in zip(*self._extremes, strict=True))
         return Ranges(
-            pictures=self._pictures,
+            pictures=self.pictures,
             sizes=self._sizes,
             low=np.quantile(lows, 1 - _WITHIN, axis=1).astype(np.float32),
             high=np.quantile(highs, _WITHIN, axis=1).astype(np.float32),
-            means=tuple(each / np.float32(self._pictures) for each in self._sums),
+            means=tuple(each / np.float32(self.pictures) for each in self._sums),
         )
 
 

@@ -25,7 +25,7 @@ from imgq_trainer.preprocessing import Pixels
 from imgq_trainer.ranges import Ranges
 
 LIMITS = ReadLimits(max_pixels=10**7, max_file_bytes=10**7)
-Measure = Callable[[Artifact, int], Ranges]
+Measure = Callable[..., Ranges]
 
 pytestmark = pytest.mark.skipif(
     INT8 not in precisions("cpu", EngineName.OPENVINO), reason="this processor has no VNNI"
@@ -59,10 +59,11 @@ def folder(crops: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measure(folder: Path) -> Measure:
     """Measure ranges on so many files of the folder."""
 
-    def run(artifact: Artifact, files: int) -> Ranges:
+    def run(artifact: Artifact, files: int, spare: int = 0) -> Ranges:
         names = sorted((os.fsencode(path.name) for path in folder.iterdir()), reverse=True)
+        some, others = names[:files], names[files : files + spare]
         with Crew(2) as crew:
-            return measure_ranges(artifact, folder, names[:files], limits=LIMITS, crew=crew)
+            return measure_ranges(artifact, folder, some, spare=others, limits=LIMITS, crew=crew)
 
     return run
 
@@ -159,8 +160,24 @@ def test_a_network_that_is_not_of_relu_is_refused_in_a_sentence(
 
 
 def test_too_few_pictures_are_refused(small: Callable[[str], Artifact], measure: Measure) -> None:
-    with pytest.raises(QuantisationRefused, match="16 at least; this one's half is 14"):
+    with pytest.raises(QuantisationRefused, match="16 at least; this one has 14"):
         measure(small("test_resnet"), 15)
+
+
+def test_where_pictures_are_too_few_the_spare_ones_are_measured_too(
+    small: Callable[[str], Artifact], measure: Measure
+) -> None:
+    resnet = small("test_resnet")
+    assert measure(resnet, 15, spare=6).pictures == 20  # one of the files is no picture
+    assert measure(resnet, 17, spare=6).pictures == LEAST_PICTURES
+
+
+def test_a_black_picture_is_a_picture(small: Callable[[str], Artifact], tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "black.png")
+    names = [b"black.png"] * (LEAST_PICTURES + 1)
+    with Crew(1) as crew:
+        found = measure_ranges(small("test_resnet"), tmp_path, names, limits=LIMITS, crew=crew)
+    assert found.pictures == LEAST_PICTURES + 1
 
 
 def test_a_large_folder_is_sampled_evenly(
@@ -174,9 +191,9 @@ def test_a_large_folder_is_sampled_evenly(
 
     monkeypatch.setattr(measuring, "classify_files", classify)
     with Crew(1) as crew, pytest.raises(QuantisationRefused):
-        names = [b"%03d" % number for number in range(300)]
+        names = [b"%03d" % number for number in range(200)]
         measure_ranges(lite0, folder, names, limits=LIMITS, crew=crew)
-    assert (len(seen), seen[:2], seen[-1]) == (128, [b"000", b"002"], b"254")
+    assert (len(seen), seen[:3], seen[-1]) == (128, [b"000", b"001", b"003"], b"198")
 
 
 def test_ranges_of_another_graph_are_refused(
