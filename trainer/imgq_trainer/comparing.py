@@ -1,14 +1,12 @@
 """How far a faster way to compute gives the labels of the exact one, on a folder's own pictures."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from imgq_trainer.classifier import Classifier
-from imgq_trainer.crew import Crew
-from imgq_trainer.file_pixels import ReadLimits
-from imgq_trainer.outcomes import Prediction
-from imgq_trainer.pipeline import classify_files, never
+from imgq_trainer.engines import EXACT, Logits, Tile
+from imgq_trainer.outcomes import Outcome, Prediction
 
 #: above it the exact way is called sure of a label
 SURE = 0.5
@@ -18,7 +16,7 @@ SURE = 0.5
 class Agreement:
     """sure: pictures of which the exact way was. same, same_sure: those with the same best label.
 
-    score_difference: of the exact way's best label, in the mean of the pictures; None of none.
+    score_difference: of a best label that both give, in the mean of such pictures; None of none.
     """
 
     pictures: int
@@ -28,41 +26,37 @@ class Agreement:
     score_difference: float | None
 
 
-def compare(
-    exact: Classifier,
-    fast: Classifier,
-    root: Path,
-    names: Sequence[bytes],
-    *,
-    limits: ReadLimits,
-    crew: Crew,
-    stop: Callable[[], bool] = never,
-) -> Agreement:
-    """Classify some of a folder's pictures in both ways; what cannot be read is left out.
-
-    names: as for classify_files. Raises Stopped, RootUnavailable, ScoresNotFinite.
-    """
-
-    def outcomes(classifier: Classifier) -> Iterator[object]:
-        every = len(classifier.labels)
-        return classify_files(
-            classifier, root, names, top_k=every, limits=limits, crew=crew, stop=stop
-        )
-
+def agreement(exact: Iterable[Outcome], fast: Iterable[Outcome]) -> Agreement:
+    """Compare the outcomes of the same files in both ways; what has no label is left out."""
     pairs = [
         (one, other)
-        for one, other in zip(list(outcomes(exact)), outcomes(fast), strict=True)
+        for one, other in zip(exact, fast, strict=True)
         if isinstance(one, Prediction) and isinstance(other, Prediction)
     ]
-    same = [one.top[0] == other.top[0] for one, other in pairs]
-    sure = [one.scores[0] > SURE for one, _ in pairs]
-    differences = [
-        abs(one.scores[0] - other.scores[other.top.index(one.top[0])]) for one, other in pairs
-    ]
+    sure = [one for one, _ in pairs if one.scores[0] > SURE]
+    same = [(one, other) for one, other in pairs if one.top[0] == other.top[0]]
+    differences = [abs(one.scores[0] - other.scores[0]) for one, other in same]
     return Agreement(
         pictures=len(pairs),
-        same=sum(same),
-        sure=sum(sure),
-        same_sure=sum(a and b for a, b in zip(same, sure, strict=True)),
-        score_difference=sum(differences) / len(pairs) if pairs else None,
+        same=len(same),
+        sure=len(sure),
+        same_sure=sum(one.scores[0] > SURE for one, _ in same),
+        score_difference=sum(differences) / len(differences) if differences else None,
     )
+
+
+def exact_twin(fast: Classifier, load: Callable[[], Classifier]) -> Classifier:
+    """Return the exact way of a model that is in memory, loaded when it first has to compute.
+
+    load: returns it, on the same engine. What it raises, the first picture raises.
+    """
+    turn, loaded = threading.Lock(), list[Classifier]()
+
+    def logits(pictures: Tile) -> Logits:
+        with turn:
+            if not loaded:
+                loaded.append(load())
+        return loaded[0].logits(pictures)
+
+    engine, _, decoders = fast.engine.split("/")
+    return replace(fast, precision=EXACT, engine=f"{engine}/{EXACT}/{decoders}", logits=logits)

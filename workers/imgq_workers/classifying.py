@@ -32,6 +32,7 @@ from imgq_workers.errors import (
 from imgq_workers.estimating import estimate_chunk
 from imgq_workers.leasekeeper import Keeper, keep_lease
 from imgq_workers.models import ModelUnloadable
+from imgq_workers.quantised import TooLittleListed
 
 #: A chunk that raises so often ends its job: trying on would never end.
 MAX_ERRORS = 3
@@ -78,6 +79,13 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
         if not (keeper.draining.is_set() and release_chunk(context.engine, lease)):
             _let_go(context, lease)
         _log.info("chunk_given_up", draining=keeper.draining.is_set())
+        return False
+    except TooLittleListed:
+        keeper.handed_out.set()  # it may be this process that lists
+        keeper.lost.wait(context.settings.poll_seconds)
+        if not release_chunk(context.engine, lease):
+            _let_go(context, lease)
+        _log.info("chunk_given_back", why="too little is listed to measure ranges on")
         return False
     except LeaseLost:
         _let_go(context, lease)

@@ -7,7 +7,7 @@ from imgq_db.ledger import LedgerRow
 from imgq_db.sources import source_folder
 from imgq_db.workers import set_activity
 from imgq_workers.outcome_rows import ledger_row
-from imgq_workers.quantised import classifier_for
+from imgq_workers.quantised import classifier_for, compare_with_exact
 
 if TYPE_CHECKING:
     from imgq_workers.context import WorkerContext
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper") -> list[LedgerRow]:
     """Classify a chunk's images, in their order.
 
-    Raises Stopped, ModelUnloadable, SourceNotAllowed, RootUnavailable.
+    Raises Stopped, ModelUnloadable, SourceNotAllowed, RootUnavailable, TooLittleListed.
     """
     from imgq_trainer.pipeline import ReadLimits, classify_files
 
     settings = context.settings
     classifier = classifier_for(context, lease, keeper)
     set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=classifier.device)
-    recollection = _recollect(context, lease, classifier.engine)
+    recollection = recollect(context, lease, classifier.engine)
     outcomes = list(
         classify_files(
             classifier,
@@ -42,13 +42,15 @@ def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper")
     )
     if recollection is not None:
         recollection.keep(outcomes)
+    compare_with_exact(context, lease, keeper, classifier)  # others' pictures need not wait for it
     return [
         ledger_row(name, outcome, min_confidence=lease.options.min_confidence)
         for name, outcome in zip(lease.names, outcomes, strict=True)
     ]
 
 
-def _recollect(context: "WorkerContext", lease: ChunkLease, engine: str) -> "Recollection | None":
+def recollect(context: "WorkerContext", lease: ChunkLease, engine: str) -> "Recollection | None":
+    """Return what is known of a chunk's pictures; None if nothing is to be remembered at all."""
     settings = context.settings
     if not settings.cache_rows:
         return None

@@ -1,18 +1,27 @@
-"""The classifier of a chunk; for int8 with what its model and its job's reader need."""
+"""What int8 needs beside a classifier: the model's ranges, and a report for the job's reader."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from imgq_db.chunks import ChunkLease
 from imgq_db.options import INT8
-from imgq_db.quantisations import Agreement, has_agreement, sample_names, store_agreement
+from imgq_db.quantisations import (
+    Agreement,
+    has_agreement,
+    is_listed,
+    sample_names,
+    store_agreement,
+)
 from imgq_db.sources import source_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from imgq_trainer.artifacts import Artifact
     from imgq_trainer.classifier import Classifier
+    from imgq_trainer.outcomes import Outcome
     from imgq_trainer.ranges import Ranges
     from imgq_workers.context import WorkerContext
     from imgq_workers.leasekeeper import Keeper
@@ -24,12 +33,14 @@ SAMPLE = 512
 _log = structlog.get_logger(__name__)
 
 
-def classifier_for(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper") -> "Classifier":
-    """Return what classifies a chunk.
+class TooLittleListed(Exception):
+    """The ranges need more pictures than are listed by now. Later there may be enough."""
 
-    The first int8 job of a model measures its ranges; with its first chunk each int8 job is
-    compared with exact arithmetic. Raises what LoadedModels.get does, Stopped, RootUnavailable,
-    SourceNotAllowed.
+
+def classifier_for(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper") -> "Classifier":
+    """Return what classifies a chunk. The first int8 job of a model measures its ranges.
+
+    Raises what LoadedModels.get does, Stopped, RootUnavailable, SourceNotAllowed, TooLittleListed.
     """
     if lease.precision != INT8:
         return context.models.get(lease.model_version_id, lease.precision)
@@ -37,48 +48,83 @@ def classifier_for(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper"
     def measure(artifact: "Artifact") -> "Ranges":
         return _measure(context, lease, keeper, artifact)
 
-    classifier = context.models.get(lease.model_version_id, INT8, measure=measure)
-    if lease.first_image == 0 and not lease.options.dry_run:
-        _compare(context, lease, keeper, classifier)
-    return classifier
+    return context.models.get(lease.model_version_id, INT8, measure=measure)
 
 
 def _measure(
     context: "WorkerContext", lease: ChunkLease, keeper: "Keeper", artifact: "Artifact"
 ) -> "Ranges":
+    from imgq_trainer.errors import TooFewPictures
     from imgq_trainer.file_pixels import ReadLimits
-    from imgq_trainer.measuring import measure_ranges
+    from imgq_trainer.measuring import LEAST_PICTURES, measure_ranges
 
     settings = context.settings
-    return measure_ranges(
-        artifact,
-        source_folder(lease.source, settings),
-        sample_names(context.engine, lease.job_id, count=SAMPLE)[0::2],
-        limits=ReadLimits(settings.max_pixels, settings.max_file_bytes),
-        crew=context.crew,
-        stop=keeper.should_stop,
-    )
+    listed = is_listed(context.engine, lease.job_id)  # before the names: they are then all
+    names = sample_names(context.engine, lease.job_id, count=SAMPLE)
+    if not listed and len(names) < LEAST_PICTURES:
+        raise TooLittleListed
+    _log.info("measuring_ranges", model=lease.model_version_id, files=len(names[0::2]))
+    try:
+        return measure_ranges(
+            artifact,
+            source_folder(lease.source, settings),
+            names[0::2],
+            spare=names[1::2],
+            limits=ReadLimits(settings.max_pixels, settings.max_file_bytes),
+            crew=context.crew,
+            stop=keeper.should_stop,
+        )
+    except TooFewPictures as error:
+        if listed:
+            raise
+        raise TooLittleListed from error
 
 
-def _compare(
+def compare_with_exact(
     context: "WorkerContext", lease: ChunkLease, keeper: "Keeper", fast: "Classifier"
 ) -> None:
-    from imgq_trainer.comparing import compare
-    from imgq_trainer.engines import EXACT
-    from imgq_trainer.file_pixels import ReadLimits
+    """With its first chunk compare an int8 job with exact arithmetic, on a sample of its pictures.
 
-    if has_agreement(context.engine, lease.job_id):
+    What either way is known to give is not computed again; what exact arithmetic gives is
+    remembered. Raises what LoadedModels.load does, Stopped, RootUnavailable.
+    """
+    if lease.precision != INT8 or lease.first_image or has_agreement(context.engine, lease.job_id):
         return
+    from imgq_trainer.comparing import agreement, exact_twin
+    from imgq_trainer.engines import EXACT
+
+    names = sample_names(context.engine, lease.job_id, count=SAMPLE)[1::2]
+    sample = replace(lease, names=names)
+    _log.info("comparing_with_exact", files=len(names))
+    exact = exact_twin(fast, lambda: context.models.load(lease.model_version_id, EXACT))
+    outcomes = [_classify(context, sample, keeper, way) for way in (exact, fast)]
+    found = Agreement(**asdict(agreement(*outcomes)))
+    store_agreement(context.engine, lease.job_id, found)
+    _log.info("compared_with_exact", **asdict(found))
+
+
+def _classify(
+    context: "WorkerContext", sample: ChunkLease, keeper: "Keeper", classifier: "Classifier"
+) -> "Sequence[Outcome]":
+    from imgq_trainer.engines import EXACT
+    from imgq_trainer.pipeline import ReadLimits, classify_files
+    from imgq_workers.predicting import recollect
+
     settings = context.settings
-    found = compare(
-        context.models.load(lease.model_version_id, EXACT),
-        fast,
-        source_folder(lease.source, settings),
-        sample_names(context.engine, lease.job_id, count=SAMPLE)[1::2],
-        limits=ReadLimits(settings.max_pixels, settings.max_file_bytes),
-        crew=context.crew,
-        stop=keeper.should_stop,
+    recollection = recollect(context, sample, classifier.engine)
+    outcomes = list(
+        classify_files(
+            classifier,
+            source_folder(sample.source, settings),
+            sample.names,
+            top_k=sample.options.top_k,
+            limits=ReadLimits(settings.max_pixels, settings.max_file_bytes),
+            crew=context.crew,
+            recall=recollection if sample.options.cache else None,
+            stop=keeper.should_stop,
+        )
     )
-    agreement = Agreement(**asdict(found))
-    store_agreement(context.engine, lease.job_id, agreement)
-    _log.info("int8_compared", **asdict(agreement))
+    # Of the fast way's, the job's own chunks would say that they had been known before it.
+    if recollection is not None and classifier.precision == EXACT:
+        recollection.keep(outcomes)
+    return outcomes

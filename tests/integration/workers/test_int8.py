@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -10,6 +12,7 @@ import torch
 from sqlalchemy import Engine, text
 
 from imgq_db.artifacts import import_artifact
+from imgq_db.cancelling import cancel_job
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.quantisations import Agreement, sample_names
 from imgq_db.results import Result, ResultFilter, stream_results
@@ -18,9 +21,12 @@ from imgq_trainer import measuring
 from imgq_trainer.architectures import build_network
 from imgq_trainer.artifacts import Architecture, Model, Preprocessing, Weights, write_artifact
 from imgq_trainer.engines import INT8, EngineName, precisions
+from imgq_trainer.ranges import Ranges
 from imgq_workers import models as worker_models
+from imgq_workers import quantised
 from imgq_workers.context import WorkerContext
 from imgq_workers.loop import work
+from imgq_workers.models import LoadedModels
 
 LABELS = ("ant", "bee", "cat", "dog")
 SIZE, PICTURES = 64, 40
@@ -116,6 +122,75 @@ def test_an_int8_job_says_truly_how_far_it_agrees_with_exact(
     )
     assert found.pictures == PICTURES // 2 and found.sure > 0
     assert 0 < (found.score_difference or 0) < 0.2
+
+
+def test_an_unchanged_folder_is_not_compared_by_computing_again(
+    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine,
+    context: WorkerContext,
+    submit: Submit,
+    folder: Path,
+    resnet: str,
+) -> None:
+    first = submit(folder, model=resnet, precision="int8")
+    work(context)
+    monkeypatch.setattr(LoadedModels, "load", never_measure)
+    second = submit(folder, model=resnet, precision="int8")
+    work(context)
+
+    one, other = (get_job(engine, job.uid) for job in (first, second))
+    assert (one.progress.cached, other.progress.cached) == (0, PICTURES)
+    assert one.agreement is not None and other.agreement == one.agreement
+
+
+def test_a_folder_that_is_hardly_listed_is_measured_later(
+    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine,
+    context: WorkerContext,
+    submit: Submit,
+    folder: Path,
+    resnet: str,
+    fetch: Fetch,
+) -> None:
+    samples = iter([8, 20, 512])  # too few, too few that can be read, and all
+    for number in range(0, PICTURES, 2):
+        (folder / f"{number:03}.png").write_bytes(b"no picture")
+    monkeypatch.setattr(quantised, "is_listed", lambda *_: False)
+    monkeypatch.setattr(
+        quantised,
+        "sample_names",
+        lambda engine, job, count: sample_names(engine, job, count=count)[: next(samples, count)],
+    )
+    job = submit(folder, model=resnet, precision="int8")
+    work(context)
+
+    assert get_job(engine, job.uid).state == JobState.SUCCEEDED
+    assert fetch("SELECT sum(errors) FROM chunk") == [(0,)]
+    assert fetch("SELECT pictures FROM quantisation") == [(PICTURES // 2,)]
+
+
+def test_a_job_that_is_cancelled_while_it_is_measured_ends(
+    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine,
+    context: WorkerContext,
+    submit: Submit,
+    folder: Path,
+    resnet: str,
+    fetch: Fetch,
+) -> None:
+    measure = measuring.measure_ranges
+
+    def cancel(*arguments: Any, **options: Any) -> Ranges:
+        cancel_job(engine, job.uid)
+        while not options["stop"]():
+            Event().wait(0.01)
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(measuring, "measure_ranges", cancel)
+    job = submit(folder, model=resnet, precision="int8")
+    work(context)
+    assert get_job(engine, job.uid).state == JobState.CANCELLED
+    assert fetch("SELECT count(*) FROM quantisation") == [(0,)]
 
 
 def test_a_second_worker_computes_the_same_without_measuring(
