@@ -72,7 +72,7 @@ class AgreementBody(BaseModel):
     same: int = Field(description="Of them, pictures with the same label")
     sure: int = Field(description="Pictures whose exact confidence is above 0.5")
     same_sure: int = Field(description="Of these, pictures with the same label")
-    score_difference: float | None = Field(description="Mean, of the exact label's confidence")
+    score_difference: float | None = Field(description="Mean, of a label that both give")
 
 
 class JobProblem(BaseModel):

@@ -1,4 +1,5 @@
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -44,6 +45,14 @@ def test_a_job_carries_its_agreement() -> None:
 @pytest.mark.parametrize("agreement", [None, Agreement(0, 0, 0, 0, None)])
 def test_where_nothing_was_compared_nobody_is_warned(agreement: Agreement | None) -> None:
     assert job_body(int8_job(agreement), ahead=None).notice is None
+
+
+def test_an_int8_job_without_a_label_says_what_it_may_be_at() -> None:
+    running = replace(int8_job(None), progress=Progress(2, 0, 0, 0, 0, None))
+    ended = replace(running, state=JobState.CANCELLED)
+    others = [ended, replace(running, precision="exact"), replace(running, kind=JobKind.EVALUATE)]
+    assert [job_body(job, ahead=None).notice for job in others] == [None] * 3
+    assert str(job_body(running, ahead=None).notice).startswith("A model's first int8 job measures")
 
 
 def test_labels_that_int8_changes_are_warned_of_unless_there_is_worse_to_tell() -> None:
