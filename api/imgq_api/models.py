@@ -61,7 +61,9 @@ def show_version(name: str, version: int) -> Response:
 @bp.delete(VERSION)
 @needs(Scope.ADMIN)
 @spec.validate(
-    resp=Replies({204: None}, 401, 403, 404, 409), tags=TAGS, operation_id="deleteModelVersion"
+    resp=Replies({204: None}, 401, 403, 404, 405, 409),
+    tags=TAGS,
+    operation_id="deleteModelVersion",
 )
 def delete(name: str, version: int) -> Response:
     """Delete a version that nothing needs. Its number is never given again."""
@@ -135,7 +137,7 @@ def artifact(name: str, version: int, query: ArtifactQuery) -> Response:
 @bp.post(f"{VERSION}/exports")
 @needs(Scope.SUBMIT)
 @spec.validate(
-    resp=Replies({200: ExportBody, 202: ExportBody}, 401, 403, 404, 409, 413, 415),
+    resp=Replies({200: ExportBody, 202: ExportBody}, 401, 403, 404, 405, 409, 413, 415),
     tags=TAGS,
     operation_id="exportModel",
 )
