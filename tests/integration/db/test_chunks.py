@@ -60,8 +60,8 @@ def test_a_claim_brings_all_that_is_needed_to_classify(listed: Jobs, claim: Clai
         first_image=0,
         names=(b"000000.jpg", b"000001.jpg"),
         source="file:///photos",
-        options=job.options,
-        model_version_id=job.model_version_id,
+        options=job.classify_options,
+        model_version_id=job.labels_version_id,
         precision="exact",
     )
 

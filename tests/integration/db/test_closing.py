@@ -188,8 +188,8 @@ def test_a_finished_job_takes_no_row(
         first_image=0,
         names=(b"a",),
         source=job.source,
-        options=job.options,
-        model_version_id=job.model_version_id,
+        options=job.classify_options,
+        model_version_id=job.labels_version_id,
         precision=job.precision,
     )
     with pytest.raises(LeaseLost):

@@ -45,7 +45,7 @@ def test_a_claimed_job_runs_from_its_first_listing(engine: Engine, make_job: Job
         job_uid=job.uid,
         token=1,
         source="file:///photos",
-        options=job.options,
+        options=job.classify_options,
         retry_of=None,
         only_failed=False,
         cursor=None,
