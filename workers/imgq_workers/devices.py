@@ -113,10 +113,11 @@ class Devices:
         return self._current or self.take()
 
     def give_back(self) -> None:
-        """End the lease."""
+        """End the lease; a device that needs none stays."""
         with self._turn:
-            self._drop_lock()
-            self._current = None
+            if self._lock is not None:
+                self._drop_lock()
+                self._current = None
 
     def _may_look(self) -> bool:
         return self._lock is not None or time.monotonic() >= self._retry_at

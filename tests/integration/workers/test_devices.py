@@ -136,6 +136,18 @@ def test_without_gpus_nothing_is_leased(make: Make, setting: str, device: str) -
     assert make(setting, ()).take() == device
 
 
+@pytest.mark.parametrize("gpus", [(), TWO[:1]])
+def test_who_gave_its_device_back_gets_one_for_the_next_work(
+    make: Make, gpus: Sequence[Gpu]
+) -> None:
+    holder = make()
+    assert holder.take() == "cuda:0"
+    worker = make(gpus=gpus, retry_seconds=30)
+    for _ in range(3):
+        assert worker.take() == "cpu"
+        worker.give_back()
+
+
 def test_an_engine_that_knows_no_gpu_takes_none(make: Make) -> None:
     assert make(engine="openvino").take() == "cpu"
     assert make().take() == "cuda:0"
