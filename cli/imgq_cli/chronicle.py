@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from imgq_cli.calls import get_epochs, get_log
 from imgq_cli.client import Client
 from imgq_cli.errors import ServerUnreachable
+from imgq_cli.formats import moment
 from imgq_cli.shapes import TERMINAL, Job, train_progress
 from imgq_cli.terminal import printable
 from imgq_cli.train_lines import epoch_line
@@ -26,29 +28,30 @@ class Chronicle:
         self._whole_log = False
 
     def news(self, job: Job) -> list[str]:
-        """Return the lines that are new; the log first, as it explains the figures."""
+        """Return the lines that are new, in the order they were said."""
         try:
-            return [*self._log(), *self._epochs(job)]
+            said = sorted((*self._log(), *self._epochs(job)), key=lambda line: line[0])
         except ServerUnreachable:
             # Whoever follows the job asks again, and tells if the silence lasts.
             return []
+        return [line for _, line in said]
 
-    def _epochs(self, job: Job) -> Iterator[str]:
+    def _epochs(self, job: Job) -> Iterator[tuple[datetime, str]]:
         if train_progress(job)["epoch"] is None and job["state"] not in TERMINAL and not self._seen:
             return
         for epoch in get_epochs(self._client, self._uid):
             key = (epoch["stage"], epoch["epoch"], epoch["ended_at"])
             if key not in self._seen:
                 self._seen.add(key)
-                yield epoch_line(epoch)
+                yield moment(epoch["ended_at"]), epoch_line(epoch)
 
-    def _log(self) -> Iterator[str]:
+    def _log(self) -> Iterator[tuple[datetime, str]]:
         while not self._whole_log:
             page = get_log(self._client, self._uid, self._cursor)
             for line in page["items"]:
                 if line["level"] in LEVELS:
                     mark = "Warning: " if line["level"] == "warning" else ""
-                    yield mark + printable(line["message"])
+                    yield moment(line["said_at"]), mark + printable(line["message"])
             self._whole_log = page["next_cursor"] is None
             self._cursor = page["next_cursor"] or self._cursor
             if not page["items"]:

@@ -37,9 +37,11 @@ def follow(
     while True:
         started = clock.monotonic()
         left = POLL_SECONDS if deadline is None else deadline - started
+        # How the job is now is wanted at once; from then on, what changes.
+        longest = 0 if etag is None else POLL_SECONDS
         try:
             reply = client.poll(
-                f"/v1/jobs/{uid}", etag=etag, wait_seconds=max(0, min(POLL_SECONDS, int(left)))
+                f"/v1/jobs/{uid}", etag=etag, wait_seconds=max(0, min(longest, int(left)))
             )
         except ServerUnreachable:
             silent_since = silent_since if silent_since is not None else started

@@ -149,7 +149,7 @@ class LiveLine:
 
     def tell(self, line: str) -> None:
         """Print a line above the one that is drawn over and over."""
-        self._progress.console.print(line, soft_wrap=True)
+        self._progress.console.print(line)
 
     def _draw(self, label: str, text: str) -> None:
         free = self._progress.console.width - len(label) - len(text) - 3

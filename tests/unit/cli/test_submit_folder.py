@@ -120,7 +120,7 @@ def test_waiting_follows_to_the_end_and_reports(
     assert "daisy" in result.stderr
     assert "the file ends before the picture does" in result.stderr
     polls = [sent.headers for sent in accepting.requests if sent.path == JOB]
-    assert polls[0]["Prefer"] == "wait=20"
+    assert (polls[0]["Prefer"], polls[1]["Prefer"]) == ("wait=0", "wait=20")
     assert polls[1]["If-None-Match"] == 'W/"1"'
 
 
