@@ -79,6 +79,8 @@ def warn(text: str) -> None:
 
 def next_steps(*steps: tuple[str, str]) -> None:
     """Print commands to copy on stderr, each with what it does."""
+    if not steps:
+        return
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))

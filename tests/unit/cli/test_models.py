@@ -109,6 +109,21 @@ def test_a_comparison_that_ends_otherwise_decides_nothing(
     assert "The two models were not compared: No memory." in result.stderr
 
 
+def test_a_comparison_that_was_watched_ends_with_what_came_of_it(
+    imgq: Imgq, comparing: Callable[..., None]
+) -> None:
+    result = {
+        "model": "birds:4",
+        "metrics": COUNTS,
+        "verdict": ["birds:4 is birds@champion."],
+        "promotion": {"alias": "champion", "champion": "birds:3", "decision": "passed"},
+    }
+    comparing("succeeded", alias(4), result=result, links={"report": None})
+    watched = imgq("watch", UID)
+    assert (watched.exit_code, watched.exception) == (Exit.OK, None)
+    assert "birds:4 is birds@champion." in watched.output
+
+
 def test_force_is_passed_on(server: FakeServer, imgq: Imgq) -> None:
     server.on("PUT", ALIAS, Answer(alias(4, change("forced", job=None))))
     result = imgq("models", "promote", "birds:4", "--force")
