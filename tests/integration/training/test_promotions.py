@@ -60,7 +60,7 @@ def plant(engine: Engine, settings: Settings) -> Plant:
     def make(
         examples: list[Example], parent: ModelVersion | None = None, new: NewVersion | None = None
     ) -> ModelVersion:
-        rows = [{"format": "imgq-dataset/1", "labels": ["jay", "wren"]}]
+        rows: list[dict[str, object]] = [{"format": "imgq-dataset/1", "labels": ["jay", "wren"]}]
         rows += [
             {"path": name, "label": "jay", "split": split, "sha256": digest_of(name).hex(),
              "group": None, "cluster": cluster}
