@@ -1,4 +1,4 @@
-"""`python -m imgq_trainer train|evaluate|compare|export SPEC.json`: one JSON event a line on stdout.
+"""`python -m imgq_trainer train|evaluate|compare|export SPEC.json`: JSON events, one a line.
 
 Exit: 0 after `done`, 1 after `failed`, 143 when SIGTERM ended it, 2 for wrong arguments. What
 else may go wrong is a traceback on stderr, after a `failed` that says so.
