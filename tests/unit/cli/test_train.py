@@ -260,6 +260,16 @@ def test_the_first_version_is_meant_by_its_name_alone(
     ]
 
 
+def test_an_evaluation_whose_report_is_saved_leaves_no_step(
+    training: FakeServer, imgq: Imgq, birds: Path, make_training: Make
+) -> None:
+    training.on("GET", JOB, Answer(make_training("succeeded", kind="evaluate", result=RESULT)))
+    result = imgq("evaluate", birds, "--model", "birds", "--by-reference", "-o", "out")
+
+    assert result.exit_code == Exit.OK
+    assert result.stderr.endswith("Written to out/report.html\n")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
