@@ -112,9 +112,10 @@ class Stack:
         return [state.supervisor.pid, *(process.pid for process in state.processes)]
 
     def workers_peak_bytes(self) -> int:
-        """Return the most memory that any worker has held."""
+        """Return the most memory that any worker of the stack has held."""
         workers = json.loads(self.run("workers", "--json"))["items"]
-        return max(peak_bytes(worker["pid"]) for worker in workers)
+        mine = {worker["pid"] for worker in workers if worker["queue"] == "classify"}
+        return max(peak_bytes(pid) for pid in mine.intersection(self.pids()))
 
     def idle_cpu_share(self, seconds: float = 5) -> float:
         """Return how much of one core the stack takes while there is nothing to do, 0..1."""

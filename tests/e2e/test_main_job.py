@@ -102,7 +102,7 @@ def test_a_cancelled_job_says_so_in_its_exit_code(stack: Any, photos: Path, tmp_
     for number in range(800):
         (folder / f"{number:04d}.jpg").symlink_to(folder.parent / "many" / "0000.jpg.real")
     (folder / "0000.jpg.real").write_bytes((photos / "china.jpg").read_bytes())
-    job = stack.imgq("submit-folder", folder, "--json").json()["id"]
+    job = stack.imgq("submit-folder", folder, "--no-cache", "--json").json()["id"]
     assert stack.imgq("cancel", job).code == 0
     assert stack.imgq("watch", job).code == 9
     assert stack.imgq("status", job, "--json").json()["state"] == "cancelled"
@@ -110,5 +110,8 @@ def test_a_cancelled_job_says_so_in_its_exit_code(stack: Any, photos: Path, tmp_
 
 def test_workers_and_doctor_find_nothing_wrong(stack: Any) -> None:
     workers = stack.imgq("workers", "--json").json()["items"]
-    assert [worker["state"] for worker in workers] == ["idle"]
+    assert sorted((worker["queue"], worker["state"]) for worker in workers) == [
+        ("classify", "idle"),
+        ("train", "idle"),
+    ]
     assert stack.imgq("doctor").code == 0
