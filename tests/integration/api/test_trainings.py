@@ -245,7 +245,12 @@ def test_succeeded_training_shows_its_result(api: Api, judged: Job) -> None:
 def test_evaluation_without_a_report_links_none(
     api: Api, judged: Job, execute: Callable[..., None]
 ) -> None:
-    promotion: dict[str, object] = {"alias": "champion", "champion": None, "decision": "first", "reasons": []}
+    promotion: dict[str, object] = {
+        "alias": "champion",
+        "champion": None,
+        "decision": "first",
+        "reasons": [],
+    }
     result = json.dumps({**RESULT, "promotion": promotion})
     execute("UPDATE training SET report = NULL")
     execute("UPDATE job SET result = CAST(:result AS jsonb)", result=result)
