@@ -2,47 +2,26 @@
 
 import datetime
 import uuid
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Date,
     ForeignKey,
     Identity,
     Index,
-    MetaData,
     SmallInteger,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, REAL, TIMESTAMP
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
+from sqlalchemy.orm import Mapped, mapped_column
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-UTC = TIMESTAMP(timezone=True)
-NOW = text("imgq_now()")
-ZERO = text("0")
-# A day's use writes a new version of every row: vacuum before a fifth of a large table is dead.
-CACHE_STORAGE = {"autovacuum_vacuum_scale_factor": "0.05"}
+from imgq_db import cache_tables, training_tables
+from imgq_db.table_base import NOW, ZERO, Table
 
-
-class Table(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map: ClassVar = {
-        str: Text(),
-        bytes: BYTEA(),
-        datetime.datetime: UTC,
-        datetime.date: Date(),
-        dict[str, Any]: JSONB(),
-    }
+__all__ = ["Table", "cache_tables", "training_tables"]
 
 
 class ModelRow(Table):
@@ -74,32 +53,6 @@ class ModelVersionRow(Table):
     dataset_digest: Mapped[str | None] = mapped_column(ForeignKey("dataset.digest"))
     report: Mapped[str | None]  # digest of the report's folder, and its name
     training: Mapped[dict[str, Any] | None]  # the options, and the verdict
-
-
-class DatasetRow(Table):
-    """An immutable snapshot of a labelled folder; its examples are in the data directory."""
-
-    __tablename__ = "dataset"
-    digest: Mapped[str] = mapped_column(primary_key=True)
-    test_digest: Mapped[str]
-    labels: Mapped[list[str]] = mapped_column(JSONB)
-    counts: Mapped[dict[str, Any]]  # by label: train, val, test
-    findings: Mapped[dict[str, Any]]
-    images: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
-
-
-class QuantisationRow(Table):
-    """What int8 needs of a version: measured once, and then the same for every worker."""
-
-    __tablename__ = "quantisation"
-    model_version_id: Mapped[int] = mapped_column(
-        BigInteger, ForeignKey("model_version.id", ondelete="CASCADE"), primary_key=True
-    )
-    how: Mapped[str] = mapped_column(primary_key=True)  # what the ranges are good for
-    ranges: Mapped[bytes]
-    pictures: Mapped[int]
-    made_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
 
 
 class ModelAliasRow(Table):
@@ -279,105 +232,6 @@ class ChunkRow(Table):
     )
 
 
-class TrainingRow(Table):
-    """The lease of a train or evaluate job, and how far it is."""
-
-    __tablename__ = "training"
-    job_id: Mapped[int] = mapped_column(
-        BigInteger, ForeignKey("job.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    state: Mapped[str] = mapped_column(server_default="pending")
-    token: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)
-    owner: Mapped[uuid.UUID | None]
-    lease_until: Mapped[datetime.datetime | None]
-    attempts: Mapped[int] = mapped_column(server_default=ZERO)
-    idle_attempts: Mapped[int] = mapped_column(server_default=ZERO)  # since the last checkpoint
-    # Where the last attempt's process group is, should it be left over.
-    host: Mapped[str | None]
-    pid: Mapped[int | None]
-    events: Mapped[int] = mapped_column(BigInteger, server_default=ZERO)  # gives the others' seq
-    heard_at: Mapped[datetime.datetime | None]
-    images: Mapped[int | None] = mapped_column(BigInteger)
-    stage: Mapped[str | None]
-    epoch: Mapped[int | None]
-    epochs: Mapped[int | None]
-    fraction: Mapped[float | None] = mapped_column(REAL)
-    eta_seconds: Mapped[float | None] = mapped_column(REAL)
-    train_loss: Mapped[float | None] = mapped_column(REAL)
-    val_loss: Mapped[float | None] = mapped_column(REAL)
-    macro_f1: Mapped[float | None] = mapped_column(REAL)
-    dataset_digest: Mapped[str | None] = mapped_column(ForeignKey("dataset.digest"))
-    report: Mapped[str | None]
-
-    __table_args__ = (
-        CheckConstraint("state IN ('pending','leased','done','cancelled')", name="state"),
-        Index(
-            "ix_training_open",
-            "job_id",
-            postgresql_where=text("state IN ('pending','leased')"),
-        ),
-        {"postgresql_with": {"fillfactor": "70"}},
-    )
-
-
-class TrainingEpochRow(Table):
-    """One epoch: a resumed training that repeats it writes the same row again."""
-
-    __tablename__ = "training_epoch"
-    job_id: Mapped[int] = mapped_column(
-        BigInteger,
-        ForeignKey("training.job_id", ondelete="CASCADE"),
-        primary_key=True,
-        autoincrement=False,
-    )
-    stage: Mapped[str] = mapped_column(primary_key=True)
-    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    epochs: Mapped[int]
-    token: Mapped[int] = mapped_column(BigInteger)
-    seq: Mapped[int] = mapped_column(BigInteger)
-    train_loss: Mapped[float | None] = mapped_column(REAL)
-    val_loss: Mapped[float | None] = mapped_column(REAL)
-    macro_f1: Mapped[float | None] = mapped_column(REAL)
-    learning_rate: Mapped[float | None] = mapped_column(REAL)
-    images_per_second: Mapped[float | None] = mapped_column(REAL)
-    ended_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
-
-
-class CheckpointRow(Table):
-    """A checkpoint that was whole when it was registered. Only these are resumed from."""
-
-    __tablename__ = "checkpoint"
-    job_id: Mapped[int] = mapped_column(
-        BigInteger,
-        ForeignKey("training.job_id", ondelete="CASCADE"),
-        primary_key=True,
-        autoincrement=False,
-    )
-    path: Mapped[str] = mapped_column(primary_key=True)
-    sha256: Mapped[str]
-    stage: Mapped[str]
-    epoch: Mapped[int]
-    token: Mapped[int] = mapped_column(BigInteger)
-    seq: Mapped[int] = mapped_column(BigInteger)
-    written_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
-
-
-class TrainingLogRow(Table):
-    """What a training said; the newest lines are kept."""
-
-    __tablename__ = "training_log"
-    job_id: Mapped[int] = mapped_column(
-        BigInteger,
-        ForeignKey("training.job_id", ondelete="CASCADE"),
-        primary_key=True,
-        autoincrement=False,
-    )
-    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    level: Mapped[str]  # info | warning | output: what was no event
-    message: Mapped[str]
-    said_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
-
-
 class PredictionRow(Table):
     """The ledger: one row for each image of a job. No foreign keys, so that COPY stays cheap."""
 
@@ -396,43 +250,6 @@ class PredictionRow(Table):
     error_detail: Mapped[str | None]
     digest: Mapped[bytes | None]
     path: Mapped[bytes]
-
-
-class RecipeRow(Table):
-    """How predictions are computed: what two runs must share to give the same bits."""
-
-    __tablename__ = "recipe"
-    __table_args__ = (UniqueConstraint("model_version_id", "how"),)
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    model_version_id: Mapped[int] = mapped_column(
-        BigInteger, ForeignKey("model_version.id", ondelete="CASCADE")
-    )
-    how: Mapped[str]  # engine, decoder and precision with their versions
-
-
-class KnownPredictionRow(Table):
-    """The prediction cache. The columns' order leaves no padding; no foreign key, as above."""
-
-    __tablename__ = "known_prediction"
-    __table_args__ = ({"postgresql_with": CACHE_STORAGE},)
-    recipe_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    used_on: Mapped[datetime.date] = mapped_column(index=True)
-    digest: Mapped[bytes] = mapped_column(primary_key=True)
-    top: Mapped[bytes]  # best first: 2 bytes of label index, 4 bytes of score, and so on
-
-
-class KnownFileRow(Table):
-    """Files that were read before: while the stamp is the same, so is the digest."""
-
-    __tablename__ = "known_file"
-    __table_args__ = ({"postgresql_with": CACHE_STORAGE},)
-    size_bytes: Mapped[int] = mapped_column(BigInteger)
-    mtime_ns: Mapped[int] = mapped_column(BigInteger)
-    ctime_ns: Mapped[int] = mapped_column(BigInteger)
-    inode: Mapped[int] = mapped_column(BigInteger)  # unsigned, its bits read as a signed number
-    used_on: Mapped[datetime.date] = mapped_column(index=True)
-    path_hash: Mapped[bytes] = mapped_column(primary_key=True)  # of source, folder and name
-    digest: Mapped[bytes]
 
 
 class WorkerRow(Table):

@@ -20,6 +20,20 @@ def problem(response: Any) -> tuple[int, str]:
     return response.status_code, response.json["type"].removeprefix("urn:imgq:problem:")
 
 
+#: The options of a classify job that asks for nothing.
+DEFAULTS = {
+    "recursive": True,
+    "include": [],
+    "exclude": [],
+    "top_k": 5,
+    "min_confidence": None,
+    "max_failures": None,
+    "precision": "auto",
+    "cache": True,
+    "dry_run": False,
+}
+
+
 def count_jobs(engine: Engine) -> int:
     with engine.connect() as connection:
         return int(connection.execute(text("SELECT count(*) FROM job")).scalar_one())
@@ -42,17 +56,7 @@ def test_job_is_accepted_and_shown_whole(api: Api, ring: Any, new_job: Body) -> 
         "source": new_job["source"],
         "model": "imagenet:1",
         "precision": "auto",
-        "options": {
-            "recursive": True,
-            "include": [],
-            "exclude": [],
-            "top_k": 5,
-            "min_confidence": None,
-            "max_failures": None,
-            "precision": "auto",
-            "cache": True,
-            "dry_run": False,
-        },
+        "options": DEFAULTS,
         "tags": {"trip": "alps"},
         "priority": "high",
         "created_at": body["created_at"],

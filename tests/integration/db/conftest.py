@@ -140,3 +140,15 @@ def broken_commit(
         monkeypatch.setattr(engine.dialect, "do_commit", break_once)
 
     yield arm
+
+
+def chunk_row(engine: Engine, lease: ChunkLease) -> dict[str, object]:
+    columns = "state, token, owner, lease_until IS NOT NULL AS leased, attempts, errors, ok"
+    with engine.connect() as connection:
+        row = connection.execute(
+            text(f"SELECT {columns} FROM chunk WHERE id = :id"), {"id": lease.chunk_id}
+        ).one()
+    return dict(row._mapping)
+
+
+PENDING = {"state": "pending", "owner": None, "leased": False, "attempts": 1, "errors": 0, "ok": 0}

@@ -28,23 +28,13 @@ from imgq_db.jobs import Job, Priority, get_job
 from imgq_db.ledger import LedgerRow
 from imgq_db.sources import FILE_ROOT
 
+from .conftest import PENDING, chunk_row
+
 Jobs = Callable[..., Job]
 Claim = Callable[..., ChunkLease]
 Rows = Callable[[ChunkLease], list[LedgerRow]]
 Count = Callable[[str], int]
 Clock = Callable[[float], None]
-
-
-def chunk_row(engine: Engine, lease: ChunkLease) -> dict[str, object]:
-    columns = "state, token, owner, lease_until IS NOT NULL AS leased, attempts, errors, ok"
-    with engine.connect() as connection:
-        row = connection.execute(
-            text(f"SELECT {columns} FROM chunk WHERE id = :id"), {"id": lease.chunk_id}
-        ).one()
-    return dict(row._mapping)
-
-
-PENDING = {"state": "pending", "owner": None, "leased": False, "attempts": 1, "errors": 0, "ok": 0}
 
 
 def test_a_claim_brings_all_that_is_needed_to_classify(listed: Jobs, claim: Claim) -> None:
