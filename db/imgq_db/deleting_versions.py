@@ -1,5 +1,6 @@
 """Deleting versions: only those that nothing needs. Their numbers are never given again."""
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -103,13 +104,14 @@ def _clear(engine: Engine, folder: Path, uses: str, digest: str) -> None:
     if not folder.is_dir():
         return
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".deleted-"))
+    kept, unused = aside / digest, False
     try:
-        folder.rename(aside / digest)
-        if _is_used(engine, uses, digest) and not folder.exists():
-            (aside / digest).rename(folder)
-    except FileNotFoundError:
-        pass  # it is gone already
-    finally:
+        with contextlib.suppress(FileNotFoundError):  # another process removes it
+            folder.rename(kept)
+        unused = not _is_used(engine, uses, digest)
+    finally:  # also where the database could not be asked
+        if not unused and kept.exists() and not folder.exists():
+            kept.rename(folder)
         shutil.rmtree(aside)
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, text
 
+from imgq_db import deleting_versions
 from imgq_db.artifacts import artifact_folder
 from imgq_db.deleting_versions import delete_version
 from imgq_db.errors import ModelNotFound, VersionInUse
@@ -125,3 +127,17 @@ def test_a_version_stays_while_its_training_is_shown(
     assert str(job.uid) in refusal(engine, settings, version)
     other: UUID = uuid4()
     delete_version(engine, settings, register("2", job=other, source="train"))
+
+
+def test_files_are_put_back_where_the_database_cannot_be_asked(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False])  # and then there is no more answer
+    monkeypatch.setattr(deleting_versions, "_is_used", lambda *_: next(answers))
+    folder = tmp_path / "artifacts" / "ab"
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text("{}")
+    with pytest.raises(StopIteration):
+        deleting_versions._clear(engine, folder, "SELECT 1", "ab")
+    assert [path.name for path in folder.parent.iterdir()] == ["ab"]
+    assert (folder / "model.json").read_text() == "{}"
