@@ -21,6 +21,7 @@ from imgq_api.waiting import preferred_wait
 from imgq_db import idempotency, jobs
 from imgq_db.cancelling import cancel_job
 from imgq_db.deleting import delete_job
+from imgq_db.failpoints import failpoint
 from imgq_db.jobs import Job, JobKind
 from imgq_db.keys import Scope
 from imgq_db.queue import FIRST_BELL
@@ -168,7 +169,9 @@ def _body(job: Job, notice: str | None = None) -> JobBody:
 
 def _accepted(job: Job) -> Response:
     # The row is committed: a bell that cannot be rung costs time, never the job.
+    failpoint("submit.before_bell", str(job.uid))
     rung = services().ring(FIRST_BELL[job.kind])
+    failpoint("submit.after_bell", str(job.uid))
     body = _body(job, notice=None if rung else BELL_SILENT)
     return reply(body, 202, Location=body.links.self, Retry_After="1")
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from imgq_db.closing import close_job
+from imgq_db.failpoints import failpoint
 from imgq_db.jobs import Job, JobError, get_job
 
 # The owner stays on a leased chunk: it says who must let go before `cancelled` may show.
@@ -44,7 +45,10 @@ def end_job(engine: Engine, job_id: int, error: JobError) -> None:
 def cancel_chunks(engine: Engine, job_id: int, *, at_most: int) -> int:
     """Cancel a batch of a job's open chunks; return how many."""
     with engine.begin() as connection:
-        return connection.execute(text(_CANCEL_CHUNKS), {"id": job_id, "limit": at_most}).rowcount
+        keys = {"id": job_id, "limit": at_most}
+        cancelled = connection.execute(text(_CANCEL_CHUNKS), keys).rowcount
+    failpoint("cancel.between_batches")
+    return cancelled
 
 
 def continue_cancelling(engine: Engine) -> int:

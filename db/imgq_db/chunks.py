@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from imgq_db.engine import LAZILY, single_statements
 from imgq_db.errors import LeaseLost
+from imgq_db.failpoints import failpoint
 from imgq_db.fairness import JOB_ORDER, TURN_SECONDS
 from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
 from imgq_db.manifests import unpack_names
@@ -127,6 +128,7 @@ def claim_chunk(
                 connection.execute(text(_SETTLE_PRECISION), {**keys, "fastest": precisions[0]})
             row = connection.execute(text(_CLAIM), keys).first()
             if row is not None:
+                failpoint("claim.committed", str(row.job_uid))
                 if job.due:
                     connection.execute(text(_SERVED), keys)
                 return _lease(row, owner)
@@ -207,12 +209,16 @@ def finish_chunk(engine: Engine, lease: ChunkLease, rows: Sequence[LedgerRow]) -
     """
     if len(rows) != len(lease.names):
         raise ValueError(f"{len(rows)} rows for {len(lease.names)} images")
+    subject = str(lease.job_uid)
     try:
         with engine.begin() as connection:
+            failpoint("finish.before_fence", subject)
             _write(connection, lease, rows)
+            failpoint("finish.before_commit", subject)
     except DBAPIError:
         if not _reads(engine, lease, _DONE):
             raise
+    failpoint("finish.after_commit", subject)
 
 
 def _write(connection: Connection, lease: ChunkLease, rows: Sequence[LedgerRow]) -> None:
@@ -230,6 +236,7 @@ def _write(connection: Connection, lease: ChunkLease, rows: Sequence[LedgerRow])
     )
     if fenced.rowcount != 1:
         raise LeaseLost(f"chunk {lease.chunk_id} of job {lease.job_uid}")
+    failpoint("finish.after_fence", str(lease.job_uid))
     copy_rows(
         connection,
         job_id=lease.job_id,
@@ -249,7 +256,10 @@ def expire_leases(engine: Engine, *, limit: int = 500) -> int:
                  LIMIT :limit FOR UPDATE SKIP LOCKED)
     """
     with engine.begin() as connection:
-        return connection.execute(text(statement), {"limit": limit}).rowcount
+        freed = connection.execute(text(statement), {"limit": limit}).rowcount
+        if freed:
+            failpoint("expire.mid_batch")
+        return freed
 
 
 def pending_chunks(engine: Engine, *, at_most: int) -> int:

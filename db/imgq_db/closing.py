@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from imgq_db.engine import single_statements
 from imgq_db.estimates import TO_DO
+from imgq_db.failpoints import failpoint
 from imgq_db.jobs import JobError
 from imgq_db.options import ClassifyOptions, parse_budget
 
@@ -169,6 +170,7 @@ def _end(
             "error": json.dumps(error.to_json()) if error else None,
         },
     )
+    failpoint("close.before_commit")
     return ended.rowcount == 1
 
 

@@ -28,8 +28,7 @@ POINTS: Final = frozenset(
     claim.committed finish.before_fence finish.after_fence finish.mid_copy finish.before_commit
     finish.after_commit close.before_commit listing.before_insert listing.between_inserts
     listing.before_done submit.after_insert submit.before_bell submit.after_bell expire.mid_batch
-    cancel.between_batches decode checkpoint.mid_write checkpoint.before_rename
-    checkpoint.before_row register.before_commit
+    cancel.between_batches decode checkpoint.before_row register.before_commit
     """.split()
 )
 

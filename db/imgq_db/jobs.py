@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from imgq_db.errors import JobNotFound, NoImageResults, OptionInvalid
 from imgq_db.estimates import Estimate
+from imgq_db.failpoints import failpoint
 from imgq_db.models import resolve_model
 from imgq_db.options import ClassifyOptions, check_precision
 from imgq_db.pages import Page, read_cursor, write_cursor
@@ -209,7 +210,9 @@ def create_job(engine: Engine, settings: Settings, new: NewJob) -> Job:
         "idempotency_key": new.idempotency_key,
     }
     with engine.begin() as connection:
-        return read_job(connection, insert_job(connection, row))
+        job = read_job(connection, insert_job(connection, row))
+        failpoint("submit.after_insert", str(job.uid))
+    return job
 
 
 def _start_from(engine: Engine, new: NewJob) -> int | None:

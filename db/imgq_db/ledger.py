@@ -13,6 +13,8 @@ from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from imgq_db.failpoints import failpoint
+
 
 class RowStatus(IntEnum):
     """What the status column holds."""
@@ -75,7 +77,7 @@ def copy_rows(
         copy_line(row, job_id=job_id, image=image, chunk_id=chunk_id, token=token)
         for image, row in enumerate(rows, first_image)
     )
-    buffer = io.BytesIO(b"".join((_SIGNATURE, *lines, _END)))
+    buffer = _Rows(b"".join((_SIGNATURE, *lines, _END)))
     driver_cursor = cast(Any, connection.connection).cursor()
     try:
         with driver_cursor as cursor:
@@ -85,6 +87,15 @@ def copy_rows(
         raise DBAPIError.instance(
             _COPY, None, error, psycopg2.Error, dialect=connection.dialect
         ) from error
+
+
+class _Rows(io.BytesIO):
+    """What COPY reads; when it comes for more, some is with Postgres already."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell():
+            failpoint("finish.mid_copy")
+        return super().read(size)
 
 
 def copy_line(row: LedgerRow, *, job_id: int, image: int, chunk_id: int, token: int) -> bytes:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, text
 
 from imgq_db.engine import single_statements
 from imgq_db.errors import LeaseLost
+from imgq_db.failpoints import failpoint
 from imgq_db.fairness import JOB_ORDER
 from imgq_db.manifests import pack_names
 from imgq_db.options import ClassifyOptions
@@ -106,7 +107,11 @@ def add_chunks(
         )
         if advanced.rowcount != 1:
             raise LeaseLost(f"the listing of job {lease.job_uid}")
+        failpoint("listing.before_insert", str(lease.job_uid))
         _insert_chunks(connection, lease, chunks)
+        if last:
+            failpoint("listing.before_done", str(lease.job_uid))
+    failpoint("listing.between_inserts", str(lease.job_uid))
     return replace(lease, cursor=cursor, listed_images=lease.listed_images + images)
 
 

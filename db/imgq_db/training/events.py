@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from imgq_db.errors import LeaseLost
+from imgq_db.failpoints import failpoint
 from imgq_db.training.leases import FENCE, TrainingLease
 
 #: Lines of a training's log that are kept, the newest ones.
@@ -137,6 +138,7 @@ def _store(connection: Connection, keys: dict[str, Any], event: TrainingEvent) -
             connection.execute(text(_EPOCH_ROW), values)
             connection.execute(text(_EPOCH_PROGRESS), values)
         case CheckpointWritten():
+            failpoint("checkpoint.before_row", str(event.path))
             connection.execute(
                 text(_CHECKPOINT), {**keys, **asdict(event), "path": str(event.path)}
             )

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from imgq_db.engine import single_statements
 from imgq_db.errors import LeaseLost
+from imgq_db.failpoints import failpoint
 from imgq_db.models import NewVersion, Origin, get_version, insert_version
 from imgq_db.promotions import settle_promotion
 from imgq_db.train_options import EvaluateOptions, TrainOptions
@@ -113,7 +114,9 @@ def _finish(
 ) -> str:
     try:
         with engine.begin() as connection:
-            return _write(connection, lease, judgement, register)
+            model = _write(connection, lease, judgement, register)
+            failpoint("register.before_commit", str(lease.job_uid))
+        return model
     except DBAPIError:
         # The commit's answer may be lost: the row says whether it took place.
         model = _finished_model(engine, lease)
