@@ -18,10 +18,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 from sqlalchemy.orm import Mapped, mapped_column
 
-from imgq_db import cache_tables, training_tables
+from imgq_db import cache_tables, failure_tables, training_tables
 from imgq_db.table_base import NOW, ZERO, Table
 
-__all__ = ["Table", "cache_tables", "training_tables"]
+__all__ = ["Table", "cache_tables", "failure_tables", "training_tables"]
 
 
 class ModelRow(Table):
@@ -158,6 +158,7 @@ class JobRow(Table):
     to_do: Mapped[int | None] = mapped_column(BigInteger)
     agreement: Mapped[dict[str, Any] | None]  # of an int8 job, with exact arithmetic
     result: Mapped[dict[str, Any] | None]  # of a train or evaluate job
+    summarized_at: Mapped[datetime.datetime | None]  # of a classify job, after its end
 
     __table_args__ = (
         CheckConstraint(
@@ -180,6 +181,13 @@ class JobRow(Table):
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
         Index("ix_job_deleted", "id", postgresql_where=text("deleted_at IS NOT NULL")),
+        Index(
+            "ix_job_unsummarized",
+            "id",
+            postgresql_where=text(
+                "kind = 'classify' AND finished_at IS NOT NULL AND summarized_at IS NULL"
+            ),
+        ),
     )
 
 
@@ -196,6 +204,8 @@ class ChunkRow(Table):
     lease_until: Mapped[datetime.datetime | None]
     attempts: Mapped[int] = mapped_column(server_default=ZERO)
     errors: Mapped[int] = mapped_column(server_default=ZERO)  # attempts that raised, not crashes
+    not_before: Mapped[datetime.datetime | None]  # after a failure
+    failed_by: Mapped[uuid.UUID | None]  # the worker that leaves it to the others first
     ok: Mapped[int] = mapped_column(server_default=ZERO)
     failed: Mapped[int] = mapped_column(server_default=ZERO)
     skipped: Mapped[int] = mapped_column(server_default=ZERO)
@@ -263,6 +273,7 @@ class WorkerRow(Table):
     state: Mapped[str]  # idle | busy | draining
     queue: Mapped[str] = mapped_column(server_default=text("'classify'"))  # whose bells it hears
     roots: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    precisions: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # null: not known yet
     job_uid: Mapped[uuid.UUID | None]
     images_per_second: Mapped[float | None] = mapped_column(REAL)
     started_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
