@@ -18,7 +18,7 @@ CLOCK = "CREATE OR REPLACE FUNCTION imgq_now() RETURNS timestamptz LANGUAGE sql 
 DATA_TABLES = (
     "job, chunk, prediction, api_key, idempotency, worker, model_alias, alias_change,"
     " recipe, known_prediction, known_file, quantisation,"
-    " training, training_epoch, checkpoint, training_log"
+    " training, training_epoch, checkpoint, training_log, suspect, job_failure, job_summary"
 )
 
 _numbers = itertools.count(1)

@@ -18,10 +18,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 from sqlalchemy.orm import Mapped, mapped_column
 
-from imgq_db import cache_tables, failure_tables, training_tables
+from imgq_db import cache_tables, crash_tables, failure_tables, training_tables
 from imgq_db.table_base import NOW, ZERO, Table
 
-__all__ = ["Table", "cache_tables", "failure_tables", "training_tables"]
+__all__ = ["Table", "cache_tables", "crash_tables", "failure_tables", "training_tables"]
 
 
 class ModelRow(Table):
