@@ -126,6 +126,12 @@ class Settings(BaseSettings):
     decode_threads: int | None = Field(
         None, ge=1, description="Threads that each read, decode and compute. Default: the cores."
     )
+    decode_seconds: float = Field(
+        60,
+        gt=0,
+        description="A picture that is decoded for longer ends the worker's process: it is then"
+        " tried alone, and fails as decode_timeout if it takes as long again.",
+    )
     torch_threads: int | None = Field(
         None, ge=1, description="Cores that networks are computed on. Default: all that there are."
     )
