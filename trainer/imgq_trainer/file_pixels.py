@@ -1,11 +1,14 @@
 """A file's bytes into the square of pixels that a network looks at."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from PIL import Image
 
 from imgq_trainer.artifacts import Preprocessing
 from imgq_trainer.decoding import Header, decode_pixels, read_header
+from imgq_trainer.in_flight import UNMARKED
 from imgq_trainer.memory import MemoryBudget
 from imgq_trainer.outcomes import Code, Rejection, failed
 from imgq_trainer.plain_jpeg import PlainJpeg, decode_jpeg, scan_jpeg
@@ -15,6 +18,10 @@ from imgq_trainer.preprocessing import Pixels, array_to_pixels, to_pixels
 #: many times the size that it is then resized to: on photos of 12 megapixels, that moved
 #: no more than 0.3 of 255 levels in the mean.
 SHRINK_TO = 2
+
+
+#: entered while a picture is decoded, but not while it waits for memory
+Mark = AbstractContextManager[object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,44 +39,49 @@ class Decoder:
     max_pixels: int
     budget: MemoryBudget
 
-    def pixels(self, data: bytes, name: bytes) -> Pixels | Rejection:
+    def pixels(self, data: bytes, name: bytes, mark: Mark = UNMARKED) -> Pixels | Rejection:
         """Return a file's pixels by the fastest way that its kind allows."""
         jpeg = self._plain_jpeg(data)
         if jpeg is not None:
             least_side = None if self.exact else SHRINK_TO * self.preprocessing.resize
-            with self.budget.reserve(jpeg.memory_bytes(least_side)):
+            with self.budget.reserve(jpeg.memory_bytes(least_side)), mark:
                 picture = decode_jpeg(jpeg, least_side)
                 if picture is not None:
-                    return array_to_pixels(picture, self.preprocessing)
-        return self._pillow_pixels(data, name)
+                    return self._resized(lambda: array_to_pixels(picture, self.preprocessing))
+        return self._pillow_pixels(data, name, mark)
 
-    def exact_pixels(self, data: bytes, name: bytes) -> Pixels | Rejection:
+    def exact_pixels(self, data: bytes, name: bytes, mark: Mark = UNMARKED) -> Pixels | Rejection:
         """Return a file's pixels bit-equal to Pillow's; `pixels` may be a level or two off."""
         jpeg = self._plain_jpeg(data)
         if jpeg is not None:
-            with self.budget.reserve(2 * jpeg.memory_bytes(None)):
+            with self.budget.reserve(2 * jpeg.memory_bytes(None)), mark:
                 picture = decode_jpeg(jpeg, None)
                 if picture is not None:
-                    return to_pixels(Image.fromarray(picture), self.preprocessing)
-        return self._pillow_pixels(data, name)
+                    whole = Image.fromarray(picture)
+                    return self._resized(lambda: to_pixels(whole, self.preprocessing))
+        return self._pillow_pixels(data, name, mark)
 
     def _plain_jpeg(self, data: bytes) -> PlainJpeg | None:
         jpeg = scan_jpeg(data)
         fits = jpeg is not None and jpeg.width * jpeg.height <= self.max_pixels
         return jpeg if fits else None
 
-    def _pillow_pixels(self, data: bytes, name: bytes) -> Pixels | Rejection:
-        header = read_header(data, name, max_pixels=self.max_pixels)
+    def _pillow_pixels(self, data: bytes, name: bytes, mark: Mark) -> Pixels | Rejection:
+        with mark:
+            header = read_header(data, name, max_pixels=self.max_pixels)
         if isinstance(header, Rejection):
             return header
-        with self.budget.reserve(header.memory_bytes):
+        with self.budget.reserve(header.memory_bytes), mark:
             return self._decode(header)
 
     def _decode(self, header: Header) -> Pixels | Rejection:
         picture = decode_pixels(header)
         if isinstance(picture, Rejection):
             return picture
+        return self._resized(lambda: to_pixels(picture, self.preprocessing))
+
+    def _resized(self, resize: Callable[[], Pixels]) -> Pixels | Rejection:
         try:
-            return to_pixels(picture, self.preprocessing)
+            return resize()
         except MemoryError:
             return failed(Code.OUT_OF_MEMORY, "there was no memory to resize it")

@@ -10,6 +10,7 @@ from imgq_trainer.classifier import Classifier, Probabilities
 from imgq_trainer.crew import Crew
 from imgq_trainer.errors import Stopped
 from imgq_trainer.file_pixels import Decoder
+from imgq_trainer.in_flight import InFlight
 from imgq_trainer.outcomes import Outcome, Prediction, Rejection, Stamp
 from imgq_trainer.preprocessing import Pixels
 from imgq_trainer.ranking import best_first, is_close
@@ -19,7 +20,7 @@ from imgq_trainer.recalling import Recall
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file that was read. place: its index in the run."""
+    """A file that was read. place: its index in the call's names."""
 
     place: int
     name: bytes
@@ -44,13 +45,17 @@ class Hand:
     top_k: int
     crew: Crew
     recall: Recall | None
+    in_flight: InFlight
     given_up: threading.Event
 
-    def classify(self, names: Sequence[bytes]) -> list[Outcome]:
-        """Return the outcomes of a run of files, in order. Raises Stopped, between two files."""
+    def classify(self, start: int, names: Sequence[bytes]) -> list[Outcome]:
+        """Return the outcomes of a run of files, in order. Raises Stopped, between two files.
+
+        start: the first one's index in the call's names.
+        """
         outcomes: _Outcomes = {}
         files: list[_File] = []
-        for place, name in enumerate(names):
+        for place, name in enumerate(names, start):
             self._check()
             found = self._find(name)
             if not isinstance(found, Found):
@@ -70,7 +75,7 @@ class Hand:
             else:
                 outcomes[place] = file
         outcomes |= self._classify(files)
-        return [outcomes[place] for place in range(len(names))]
+        return [outcomes[place] for place in range(start, start + len(names))]
 
     def _check(self) -> None:
         if self.given_up.is_set():
@@ -116,7 +121,7 @@ class Hand:
         ready: list[tuple[_File, Pixels]] = []
         for file, ahead in zip(files, self._decode_ahead(files), strict=True):
             self._check()
-            pixels = self.decoder.pixels(file.content.data, file.name) if ahead is None else ahead
+            pixels = self._pixels(file) if ahead is None else ahead
             if isinstance(pixels, Rejection):
                 outcomes[file.place] = replace(pixels, digest=file.content.digest)
                 continue
@@ -126,12 +131,17 @@ class Hand:
                 ready = []
         return outcomes | self._predict(ready)
 
+    def _pixels(self, file: _File) -> Pixels | Rejection:
+        mark = self.in_flight(file.place, file.place)
+        return self.decoder.pixels(file.content.data, file.name, mark)
+
     def _decode_ahead(self, files: Sequence[_File]) -> Sequence[Pixels | None]:
         """Let the device decode what it can."""
-        if self.classifier.decode_ahead is None:
+        if self.classifier.decode_ahead is None or not files:
             return [None] * len(files)
         data = [file.content.data for file in files]
-        return self.classifier.decode_ahead(data, self.decoder.max_pixels)
+        with self.in_flight(files[0].place, files[-1].place):
+            return self.classifier.decode_ahead(data, self.decoder.max_pixels)
 
     def _predict(self, ready: Sequence[tuple[_File, Pixels]]) -> _Outcomes:
         if not ready:
@@ -150,7 +160,8 @@ class Hand:
         """Compute close calls again, from pixels that are Pillow's to the last bit."""
         for index in np.flatnonzero(is_close(scores)).tolist():
             file = files[index]
-            pixels = self.decoder.exact_pixels(file.content.data, file.name)
+            mark = self.in_flight(file.place, file.place)
+            pixels = self.decoder.exact_pixels(file.content.data, file.name, mark)
             if not isinstance(pixels, Rejection):
                 scores[index] = self.classifier.probabilities(pixels[np.newaxis])[0]
         return scores

@@ -14,6 +14,7 @@ from imgq_trainer.engines import EXACT
 from imgq_trainer.errors import Stopped
 from imgq_trainer.file_pixels import Decoder, ReadLimits
 from imgq_trainer.hand import Hand
+from imgq_trainer.in_flight import InFlight, untold
 from imgq_trainer.outcomes import Outcome
 from imgq_trainer.reading import open_root
 from imgq_trainer.recalling import Recall
@@ -45,6 +46,7 @@ def classify_files(
     batch_size: int = 32,
     crew: Crew | None = None,
     recall: Recall | None = None,
+    in_flight: InFlight = untold,
     stop: Callable[[], bool] = never,
     handed_out: Callable[[], None] = nothing,
 ) -> Iterator[Outcome]:
@@ -53,9 +55,10 @@ def classify_files(
     names: paths relative to root, raw bytes, '/'-separated; one that ends in '/' is a directory
     that could not be listed. batch_size: how many files a thread takes at once, at most, though
     never fewer than the network computes at once. crew: the threads, None for some of the call's
-    own. recall: what is known already; None to compute everything. stop is asked in the calling
-    thread, at least once a batch. handed_out is called when no file waits for a thread any more:
-    time to begin another call. Closing the iterator ends its work.
+    own. recall: what is known already; None to compute everything. in_flight is told what is being
+    decoded, in the thread that decodes it. stop is asked in the calling thread, at least once a
+    batch. handed_out is called when no file waits for a thread any more: time to begin another
+    call. Closing the iterator ends its work.
     Raises Stopped, RootUnavailable, ScoresNotFinite.
     """
     if top_k < 1 or batch_size < 1:
@@ -68,7 +71,15 @@ def classify_files(
         exact = classifier.precision == EXACT
         decoder = Decoder(classifier.preprocessing, exact, limits.max_pixels, crew.pictures)
         hand = Hand(
-            folder, limits.max_file_bytes, decoder, classifier, top_k, crew, recall, given_up
+            root=folder,
+            max_file_bytes=limits.max_file_bytes,
+            decoder=decoder,
+            classifier=classifier,
+            top_k=top_k,
+            crew=crew,
+            recall=recall,
+            in_flight=in_flight,
+            given_up=given_up,
         )
         runs = _runs(names, classifier.tile, batch_size, crew.runs_underway)
         yield from _classify(hand, runs, stop, handed_out)
@@ -76,7 +87,7 @@ def classify_files(
 
 def _classify(
     hand: Hand,
-    runs: Iterator[Sequence[bytes]],
+    runs: Iterator[tuple[int, Sequence[bytes]]],
     stop: Callable[[], bool],
     handed_out: Callable[[], None],
 ) -> Iterator[Outcome]:
@@ -88,7 +99,7 @@ def _classify(
             while more and len(underway) < most:
                 run = next(runs, None)
                 if run is not None:
-                    underway.append(hand.crew.threads.submit(hand.classify, run))
+                    underway.append(hand.crew.threads.submit(hand.classify, *run))
                 else:
                     more = False
                     handed_out()
@@ -102,14 +113,17 @@ def _classify(
 
 def _runs(
     names: Sequence[bytes], tile: int, batch_size: int, underway: int
-) -> Iterator[Sequence[bytes]]:
-    """Cut names into whole tiles: long runs first, so that one lookup serves many files."""
+) -> Iterator[tuple[int, Sequence[bytes]]]:
+    """Cut names into whole tiles: long runs first, so that one lookup serves many files.
+
+    Each comes with the index of its first name.
+    """
     longest, shortest = max(batch_size // tile, 1), max(SHORT_RUN // tile, 1)
     start = 0
     while start < len(names):
         share = (len(names) - start) // underway // tile
         size = tile * min(longest, max(shortest, share))
-        yield names[start : start + size]
+        yield start, names[start : start + size]
         start += size
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from imgq_trainer.decoding import orientation_of
+from imgq_trainer.decoding import JPEG_PIXELS_PER_BYTE, orientation_of
 from imgq_trainer.preprocessing import Pixels
 
 #: part of a prediction's identity: to be raised whenever the same bytes may give other pixels
@@ -59,6 +59,8 @@ def scan_jpeg(data: bytes) -> PlainJpeg | None:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if marker in _SEQUENTIAL or marker == _PROGRESSIVE:
             size = _frame(data[at + 4 : at + 2 + length])
+            if size and size[0] * size[1] > JPEG_PIXELS_PER_BYTE * len(data):
+                return None
             progressive = marker == _PROGRESSIVE
         elif marker == _START_OF_SCAN and size is not None:
             orientation = _orientation(data) if tagged else 1
@@ -87,9 +89,9 @@ def decode_jpeg(jpeg: PlainJpeg, least_side: int | None) -> Pixels | None:
             min_width=-(-jpeg.width // by) if by > 1 else 0,
             strict=True,  # or it would fill what is missing with grey
         )
+        upright: Pixels = np.ascontiguousarray(_turn(stored, jpeg.orientation))
     except (ValueError, MemoryError):  # Pillow finds the words
         return None
-    upright: Pixels = np.ascontiguousarray(_turn(stored, jpeg.orientation))
     return upright
 
 

@@ -9,6 +9,7 @@ from imgq_trainer.crew import Crew
 from imgq_trainer.decoding import prepare_pillow, read_header
 from imgq_trainer.errors import Stopped
 from imgq_trainer.file_pixels import ReadLimits
+from imgq_trainer.in_flight import InFlight, untold
 from imgq_trainer.outcomes import Rejection, Stamp
 from imgq_trainer.pipeline import STOP_CHECK_SECONDS, never
 from imgq_trainer.plain_jpeg import scan_jpeg
@@ -34,18 +35,20 @@ def survey_files(
     limits: ReadLimits,
     crew: Crew,
     unchanged: Mapping[bytes, tuple[Numbers, bytes]],
+    in_flight: InFlight = untold,
     stop: Callable[[], bool] = never,
 ) -> list[Picture | Rejection]:
     """Return what each file is, in order; a file's fault is a rejection, never raised.
 
     names: as for classify_files. unchanged: by name the stamp and the digest of pictures seen
-    before; one that still has its stamp is not read. stop is asked in the calling thread.
+    before; one that still has its stamp is not read. in_flight is told what is being looked into,
+    in the thread that does. stop is asked in the calling thread.
     Raises Stopped, RootUnavailable.
     """
     prepare_pillow(limits.max_pixels)
     with open_root(root) as folder:
-        eye = _Eye(folder, limits, crew, unchanged)
-        looks = [crew.threads.submit(eye.look, name) for name in names]
+        eye = _Eye(folder, limits, crew, unchanged, in_flight)
+        looks = [crew.threads.submit(eye.look, *each) for each in enumerate(names)]
         try:
             return [_result(look, stop) for look in looks]
         finally:
@@ -60,8 +63,9 @@ class _Eye:
     limits: ReadLimits
     crew: Crew
     unchanged: Mapping[bytes, tuple[Numbers, bytes]]
+    in_flight: InFlight
 
-    def look(self, name: bytes) -> Picture | Rejection:
+    def look(self, place: int, name: bytes) -> Picture | Rejection:
         found = find(self.root, name, max_file_bytes=self.limits.max_file_bytes)
         if isinstance(found, Rejection):
             return found
@@ -70,15 +74,16 @@ class _Eye:
             if stamp == found.stamp:
                 return Picture(digest, found.stamp)
             if found.stamp.size_bytes <= self.crew.share_bytes:
-                return self._read(found, name)
+                return self._read(found, place, name)
             with self.crew.large_files.reserve(found.stamp.size_bytes):
-                return self._read(found, name)
+                return self._read(found, place, name)
 
-    def _read(self, found: Found, name: bytes) -> Picture | Rejection:
+    def _read(self, found: Found, place: int, name: bytes) -> Picture | Rejection:
         content = read(found)
         if isinstance(content, Rejection):
             return content
-        fault = self._fault(content.data, name)
+        with self.in_flight(place, place):
+            fault = self._fault(content.data, name)
         if fault is not None:
             return replace(fault, digest=content.digest)
         return Picture(content.digest, found.stamp)
