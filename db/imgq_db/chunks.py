@@ -8,10 +8,11 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.exc import DBAPIError
 
+from imgq_db.crashes import SUSPECTS, Suspect, suspects_from_row
 from imgq_db.engine import LAZILY, single_statements
 from imgq_db.errors import LeaseLost
 from imgq_db.failpoints import failpoint
-from imgq_db.fairness import JOB_ORDER, TURN_SECONDS
+from imgq_db.fairness import JOB_ORDER, NOTHING, TURN_SECONDS, LeftAlone
 from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
 from imgq_db.manifests import unpack_names
 from imgq_db.options import AUTO, ClassifyOptions
@@ -34,6 +35,7 @@ class ChunkLease:
     """A worker's claim on one chunk, with all it needs to classify it.
 
     owner: a fresh UUID of the process. token: grows with each claim; only the newest may commit.
+    suspects: pictures that may end the process, by image number.
     """
 
     chunk_id: int
@@ -47,6 +49,7 @@ class ChunkLease:
     options: ClassifyOptions
     model_version_id: int
     precision: str
+    suspects: tuple[Suspect, ...] = ()
 
     @property
     def model(self) -> Model:
@@ -57,6 +60,12 @@ _DONE = "id = :chunk_id AND token = :token AND state = 'done'"
 # Nobody but its owner may touch a claim: a claim that the server forgot gives its token again.
 _HELD = "id = :chunk_id AND token = :token AND owner = :owner AND state = 'leased'"
 
+#: A worker leaves a chunk that it failed at to the others for so long.
+LEFT_TO_OTHERS_SECONDS = 10
+_CLAIMABLE = f"""(c.not_before IS NULL OR c.not_before <= (SELECT imgq_now())
+    - CASE WHEN c.failed_by = CAST(:worker AS uuid) THEN {LEFT_TO_OTHERS_SECONDS} ELSE 0 END
+    * interval '1 second')"""
+
 # Among the jobs of the highest priority the one with the fewest leased chunks, then the one that
 # was served longest ago: a lone worker, which holds no chunk when it claims, takes turns too.
 _CANDIDATES = f"""
@@ -66,7 +75,9 @@ SELECT j.id, j.model_version_id, j.precision, {JOB_ORDER} AS rank,
 FROM job j
 WHERE j.state = 'running' AND j.kind = 'classify' AND j.root = ANY(:roots)
   AND (j.precision = 'auto' OR j.precision = ANY(:precisions))
-  AND EXISTS (SELECT 1 FROM chunk c WHERE c.job_id = j.id AND c.state = 'pending')
+  AND NOT j.id = ANY(:left_jobs) AND NOT j.model_version_id = ANY(:left_versions)
+  AND EXISTS (SELECT 1 FROM chunk c
+    WHERE c.job_id = j.id AND c.state = 'pending' AND {_CLAIMABLE})
 ORDER BY rank,
   (SELECT count(*) FROM chunk c WHERE c.job_id = j.id AND c.state = 'leased'),
   j.served_at NULLS FIRST, j.id
@@ -87,11 +98,11 @@ _SERVED = f"""
 _CLAIM = f"""
 {LAZILY} UPDATE chunk c SET state = 'leased', token = c.token + 1, owner = :owner,
     lease_until = imgq_now() + make_interval(secs => :lease_seconds), attempts = c.attempts + 1
-FROM (SELECT id FROM chunk WHERE job_id = :job_id AND state = 'pending'
+FROM (SELECT id FROM chunk c WHERE job_id = :job_id AND state = 'pending' AND {_CLAIMABLE}
       ORDER BY first_image LIMIT 1 FOR UPDATE SKIP LOCKED) next, job j
 WHERE c.id = next.id AND j.id = c.job_id AND j.precision = ANY(:precisions)
 RETURNING c.id, c.job_id, j.uid AS job_uid, c.token, c.first_image, c.manifest, j.source,
-    j.options, j.model_version_id, j.precision
+    j.options, j.model_version_id, j.precision, {SUSPECTS}
 """
 
 _FINISH = f"""
@@ -110,14 +121,23 @@ def claim_chunk(
     precisions: Sequence[str] = ("exact",),
     preferred: Model | None = None,
     only: Model | None = None,
+    worker: UUID | None = None,
+    left: LeftAlone = NOTHING,
 ) -> ChunkLease | None:
     """Claim the next chunk, committed before any work begins; None if nothing waits.
 
     precisions: what the worker can compute, the fastest first; that one becomes a job's, for good,
     if it left the choice open. preferred: of the jobs with the same priority, those with this
     model go first. only: claim of no other model; raises OtherModelNext if one is next.
+    worker: whose failures count, None for nobody's. left: what the worker leaves alone for now.
     """
-    able = {"roots": list(roots), "precisions": list(precisions)}
+    able = {
+        "roots": list(roots),
+        "precisions": list(precisions),
+        "worker": worker,
+        "left_jobs": list(left.jobs),
+        "left_versions": list(left.versions),
+    }
     with single_statements(engine) as connection:
         candidates = connection.execute(text(_CANDIDATES), able).all() if precisions else ()
         for job in _in_turn(candidates, preferred, precisions):
@@ -268,7 +288,8 @@ def pending_chunks(engine: Engine, *, at_most: int) -> int:
         waiting = connection.execute(
             text(
                 "SELECT count(*) FROM (SELECT 1 FROM chunk c JOIN job j ON j.id = c.job_id"
-                " WHERE c.state = 'pending' AND j.state = 'running' LIMIT :limit) waiting"
+                " WHERE c.state = 'pending' AND j.state = 'running' AND (c.not_before IS NULL"
+                " OR c.not_before <= (SELECT imgq_now())) LIMIT :limit) waiting"
             ),
             {"limit": at_most},
         )
@@ -301,4 +322,5 @@ def _lease(row: Any, owner: UUID) -> ChunkLease:
         options=ClassifyOptions.from_json(row.options),
         model_version_id=row.model_version_id,
         precision=row.precision,
+        suspects=suspects_from_row(row.suspects),
     )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 
 N = TypeVar("N", int, float)
@@ -24,12 +25,26 @@ TESTING: Final = "IMGQ_TESTING"
 
 #: Every place that calls `failpoint`. A name that is none of these is refused: it would never act.
 POINTS: Final = frozenset(
-    """
-    claim.committed finish.before_fence finish.after_fence finish.mid_copy finish.before_commit
-    finish.after_commit close.before_commit listing.before_insert listing.between_inserts
-    listing.before_done submit.after_insert submit.before_bell submit.after_bell expire.mid_batch
-    cancel.between_batches decode checkpoint.before_row register.before_commit
-    """.split()
+    (
+        "claim.committed",
+        "finish.before_fence",
+        "finish.after_fence",
+        "finish.mid_copy",
+        "finish.before_commit",
+        "finish.after_commit",
+        "close.before_commit",
+        "listing.before_insert",
+        "listing.between_inserts",
+        "listing.before_done",
+        "submit.after_insert",
+        "submit.before_bell",
+        "submit.after_bell",
+        "expire.mid_batch",
+        "cancel.between_batches",
+        "decode",
+        "checkpoint.before_row",
+        "register.before_commit",
+    )
 )
 
 
@@ -117,7 +132,7 @@ def parse_failpoints(planned: str) -> _Faults:
             continue
         if not equals or name not in POINTS:
             raise FailpointsInvalid(f"{item!r}: {name!r} is no failpoint. {_known(POINTS)}")
-        dice = random.Random(None if seed is None else f"{seed}/{os.getpid()}/{item}")
+        dice = random.Random(None if seed is None else f"{seed}/{os.getpid()}/{item}")  # noqa: S311
         faults[name] = (*faults.get(name, ()), _parse_fault(item, rest, dice))
     return faults
 
@@ -203,9 +218,9 @@ def _raise(_: str) -> NoReturn:
 
 def _block(fifo: str) -> None:
     """Wait for a reader of the FIFO, tell it the process, then wait for a writer to come and go."""
-    with open(fifo, "wb") as reached:
+    with Path(fifo).open("wb") as reached:
         reached.write(f"{os.getpid()}\n".encode())
-    with open(fifo, "rb") as resumed:
+    with Path(fifo).open("rb") as resumed:
         resumed.read()
 
 

@@ -19,12 +19,12 @@ class JobFailureRow(Table):
     chunk_id: Mapped[int | None] = mapped_column(BigInteger)
     worker: Mapped[uuid.UUID]
     worker_name: Mapped[str | None]  # host:pid
-    kind: Mapped[str]  # model: it does not load | chunk: classifying it raised, or died
+    kind: Mapped[str]  # model | source | chunk | listing: what could not be done
     why: Mapped[str]
     at: Mapped[datetime.datetime] = mapped_column(server_default=NOW)
 
     __table_args__ = (
-        CheckConstraint("kind IN ('model','chunk')", name="kind"),
+        CheckConstraint("kind IN ('model','source','chunk','listing')", name="kind"),
         Index("ix_job_failure_job", "job_id", "id"),
     )
 

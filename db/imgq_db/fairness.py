@@ -1,4 +1,6 @@
-"""Who goes first: the order of jobs in every claim."""
+"""Who goes first: the order of jobs in every claim, and what a worker leaves to others."""
+
+from typing import NamedTuple
 
 #: A job that nobody served for so long counts as one priority higher, so that nothing starves.
 AGING_SECONDS = 600
@@ -10,3 +12,13 @@ JOB_ORDER = (
     "greatest(j.priority - floor(extract(epoch FROM (SELECT imgq_now())"
     f" - coalesce(j.served_at, j.created_at)) / {AGING_SECONDS}), 0)"
 )
+
+
+class LeftAlone(NamedTuple):
+    """Jobs and model versions that a worker does not claim for now: it failed at them lately."""
+
+    jobs: tuple[int, ...] = ()
+    versions: tuple[int, ...] = ()
+
+
+NOTHING = LeftAlone()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from imgq_db.engine import single_statements
 from imgq_db.errors import LeaseLost
 from imgq_db.failpoints import failpoint
-from imgq_db.fairness import JOB_ORDER
+from imgq_db.fairness import JOB_ORDER, NOTHING, LeftAlone
 from imgq_db.manifests import pack_names
 from imgq_db.options import ClassifyOptions
 
@@ -40,7 +40,7 @@ UPDATE job SET listing_token = listing_token + 1, state = 'running',
 WHERE id = (
     SELECT j.id FROM job j
     WHERE j.state IN ('queued', 'running') AND j.kind = 'classify' AND j.listed_at IS NULL
-      AND j.root = ANY(:roots)
+      AND j.root = ANY(:roots) AND NOT j.id = ANY(:left)
       AND (j.listing_until IS NULL OR j.listing_until < (SELECT imgq_now()))
     ORDER BY {JOB_ORDER}, j.id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id, uid, listing_token, source, options, retry_of, only_failed, listing_cursor,
@@ -56,12 +56,16 @@ WHERE id = :job_id AND listing_token = :token AND state = 'running' AND listed_a
 
 
 def claim_listing(
-    engine: Engine, *, roots: Sequence[str], lease_seconds: float
+    engine: Engine, *, roots: Sequence[str], lease_seconds: float, left: LeftAlone = NOTHING
 ) -> ListingLease | None:
-    """Claim the most urgent job whose folder is not listed yet, None if there is none."""
+    """Claim the most urgent job whose folder is not listed yet, None if there is none.
+
+    left: what the worker leaves alone for now.
+    """
     with single_statements(engine) as connection:
         row = connection.execute(
-            text(_CLAIM), {"roots": list(roots), "lease_seconds": lease_seconds}
+            text(_CLAIM),
+            {"roots": list(roots), "lease_seconds": lease_seconds, "left": list(left.jobs)},
         ).first()
     if row is None:
         return None

@@ -12,13 +12,35 @@ from imgq_db.queue import CLASSIFY
 
 #: A worker that was not seen for so long is gone.
 GONE_SECONDS = 60
+#: A worker that missed three beats is not waited for.
+LIVE_SECONDS = 15
+
+#: SQL over `worker w, job j`: the worker is there, may read the source, and computes as is wanted.
+COULD_CLAIM = f"""
+w.queue = 'classify' AND w.state <> 'draining'
+AND w.seen_at > (SELECT imgq_now()) - interval '{LIVE_SECONDS} seconds' AND j.root = ANY(w.roots)
+AND (w.precisions IS NULL OR j.precision = ANY(w.precisions)
+    OR (j.precision = 'auto' AND cardinality(w.precisions) > 0))
+"""
+
+
+_SET_ACTIVITY = f"""
+{LAZILY} UPDATE worker SET job_uid = :job, seen_at = imgq_now(),
+    images_per_second = coalesce(CAST(:speed AS real), images_per_second),
+    device = coalesce(CAST(:device AS text), device),
+    precisions = coalesce(CAST(:precisions AS text[]), precisions),
+    state = CASE WHEN state = 'draining' THEN state
+        WHEN CAST(:job AS uuid) IS NULL THEN 'idle' ELSE 'busy' END
+WHERE uid = :uid RETURNING state
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
     """One worker process and what it does. state: idle, busy or draining.
 
-    queue: classify, or train for a supervisor of trainings.
+    queue: classify, or train for a supervisor of trainings. precisions: what it can compute, None
+    until it is known.
     """
 
     uid: UUID
@@ -32,6 +54,7 @@ class Worker:
     started_at: datetime.datetime
     seen_at: datetime.datetime
     queue: str = CLASSIFY
+    precisions: tuple[str, ...] | None = None
 
 
 def beat_worker(
@@ -70,19 +93,19 @@ def set_activity(
     job: UUID | None,
     images_per_second: float | None = None,
     device: str | None = None,
-) -> None:
-    """Say what a worker does now; job None: nothing. A speed or device of None stays."""
+    precisions: Sequence[str] | None = None,
+) -> bool:
+    """Say what a worker does now, and hear whether it was asked to stop.
+
+    job None: nothing. A speed, device or precisions of None stay.
+    """
+    told = {"speed": images_per_second, "device": device}
+    offered = None if precisions is None else list(precisions)
     with single_statements(engine) as connection:
-        connection.execute(
-            text(
-                f"{LAZILY} UPDATE worker SET job_uid = :job, seen_at = imgq_now(),"
-                " images_per_second = coalesce(CAST(:speed AS real), images_per_second),"
-                " device = coalesce(CAST(:device AS text), device),"
-                " state = CASE WHEN state = 'draining' THEN state"
-                " WHEN CAST(:job AS uuid) IS NULL THEN 'idle' ELSE 'busy' END WHERE uid = :uid"
-            ),
-            {"uid": uid, "job": job, "speed": images_per_second, "device": device},
-        )
+        state = connection.execute(
+            text(_SET_ACTIVITY), {"uid": uid, "job": job, "precisions": offered, **told}
+        ).scalar()
+    return bool(state == "draining")
 
 
 def start_draining(engine: Engine, uid: UUID) -> None:
@@ -140,6 +163,7 @@ def list_workers(engine: Engine, *, max_age_seconds: float = GONE_SECONDS) -> tu
                 started_at=row.started_at,
                 seen_at=row.seen_at,
                 queue=row.queue,
+                precisions=None if row.precisions is None else tuple(row.precisions),
             )
             for row in rows
         )

@@ -11,19 +11,19 @@ from imgq_db.chunks import (
     ChunkLease,
     finish_chunk,
     let_go,
-    release_after_error,
     release_chunk,
 )
 from imgq_db.closing import close_job
 from imgq_db.counting import store_counters
 from imgq_db.engine import is_outage
 from imgq_db.errors import LeaseLost, SourceNotAllowed
+from imgq_db.failures import Failure, FailureKind, fail_chunk
 from imgq_db.jobs import JobError
 from imgq_db.sources import source_folder
-from imgq_db.workers import set_activity
-from imgq_trainer.errors import DeviceBroken, RootUnavailable, Stopped
+from imgq_trainer.errors import DeviceBroken, QuantisationRefused, RootUnavailable, Stopped
 from imgq_workers.context import WorkerContext
 from imgq_workers.errors import (
+    by_workers,
     chunk_keeps_failing,
     model_unloadable,
     source_refused,
@@ -33,9 +33,6 @@ from imgq_workers.estimating import estimate_chunk
 from imgq_workers.leasekeeper import Keeper, keep_lease
 from imgq_workers.models import ModelUnloadable
 from imgq_workers.quantised import TooLittleListed
-
-#: A chunk that raises so often ends its job: trying on would never end.
-MAX_ERRORS = 3
 
 _log = structlog.get_logger(__name__)
 
@@ -53,28 +50,31 @@ def classify_chunk(context: WorkerContext, lease: ChunkLease, handed_out: Event)
             release_chunk(context.engine, lease)
             raise  # no picture's fault, and nothing more can be computed in this process
         except ModelUnloadable as error:
-            _end(context, lease, model_unloadable(error.model, error.why))
+            ends = model_unloadable(error.model, error.why)
+            if isinstance(error.why, QuantisationRefused):  # whoever computes it
+                _end(context, lease, ends)
+            else:
+                _fail(context, lease, FailureKind.MODEL, ends)
         except SourceNotAllowed as error:
             _end(context, lease, source_refused(error))
         except RootUnavailable as error:
-            _end(context, lease, _unreadable(context, lease, error))
+            _fail(context, lease, FailureKind.SOURCE, _unreadable(context, lease, error))
         except Exception as error:
             if is_outage(error):
                 raise  # the lease expires, and somebody takes over
             _log.exception("chunk_raised")
-            errors = release_after_error(context.engine, lease)
-            if errors is not None and errors >= MAX_ERRORS:
-                _end(context, lease, chunk_keeps_failing(error))
+            _fail(context, lease, FailureKind.CHUNK, chunk_keeps_failing(error))
         return False
 
 
 def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool:
     started = time.monotonic()
     try:
-        set_activity(context.engine, context.worker_uid, job=lease.job_uid)
+        context.presence.tell(job=lease.job_uid)
         predict = estimate_chunk if lease.options.dry_run else context.predict
         rows = predict(context, lease, keeper)
         finish_chunk(context.engine, lease, rows)
+        context.setbacks.finished(lease.job_id)
     except Stopped:
         if not (keeper.draining.is_set() and release_chunk(context.engine, lease)):
             _let_go(context, lease)
@@ -92,7 +92,7 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
         _log.warning("results_dropped", images=len(lease.names))
         return False
     speed = len(rows) / max(time.monotonic() - started, 1e-3)
-    set_activity(context.engine, context.worker_uid, job=lease.job_uid, images_per_second=speed)
+    context.presence.tell(job=lease.job_uid, images_per_second=speed)
     if not close_job(context.engine, lease.job_id):
         store_counters(context.engine, lease.job_id)
     return True
@@ -101,6 +101,25 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
 def _let_go(context: WorkerContext, lease: ChunkLease) -> None:
     if let_go(context.engine, lease):
         close_job(context.engine, lease.job_id)
+
+
+def _fail(context: WorkerContext, lease: ChunkLease, kind: FailureKind, error: JobError) -> None:
+    """Give the chunk back for a while; end the job if no worker is left that could do better."""
+    failure = Failure(context.worker_uid, kind, error.detail)
+    setback = fail_chunk(context.engine, lease, failure)
+    if setback is None:
+        _let_go(context, lease)
+        return
+    context.setbacks.leave(
+        kind,
+        job_id=lease.job_id,
+        version_id=lease.model_version_id,
+        seconds=setback.pause_seconds,
+    )
+    _log.warning("chunk_failed", kind=kind.value, why=error.detail, failures=setback.failures)
+    if setback.final:
+        _log.error("job_ended", slug=error.slug, detail=error.detail)
+        end_job(context.engine, lease.job_id, by_workers(error, setback))
 
 
 def _end(context: WorkerContext, lease: ChunkLease, error: JobError) -> None:

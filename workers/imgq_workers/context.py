@@ -4,7 +4,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -21,6 +21,8 @@ from imgq_trainer.crew import Crew
 from imgq_workers.devices import Devices
 from imgq_workers.models import LoadedModels
 from imgq_workers.predicting import predict_chunk
+from imgq_workers.presence import Presence
+from imgq_workers.setbacks import Setbacks
 
 if TYPE_CHECKING:
     from imgq_workers.leasekeeper import Keeper
@@ -51,6 +53,8 @@ class WorkerContext:
     worker_uid: UUID
     predict: Predict
     crew: Crew
+    presence: Presence
+    setbacks: Setbacks = field(default_factory=Setbacks)
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -66,15 +70,17 @@ def make_context(
 ) -> WorkerContext:
     """Compose a worker's parts."""
     engine = engine or make_engine(settings, role="worker")
+    worker_uid = UUID(os.environ[WORKER_UID]) if WORKER_UID in os.environ else new_uid()
     return WorkerContext(
         settings=settings,
         engine=engine,
         ring=ring or make_ring(settings),
         models=LoadedModels(engine, settings, Devices(engine, settings)),
         owner=new_uid(),
-        worker_uid=UUID(os.environ[WORKER_UID]) if WORKER_UID in os.environ else new_uid(),
+        worker_uid=worker_uid,
         predict=predict,
         crew=Crew(settings.decode_threads or settings.torch_threads),
+        presence=Presence(engine, worker_uid, settings.poll_seconds),
     )
 
 

@@ -1,8 +1,10 @@
 """What ends a whole job, as the errors that its user reads."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from imgq_db.errors import ImgqError
+from imgq_db.failures import Setback
 from imgq_db.jobs import JobError
 from imgq_trainer.errors import QuantisationRefused
 
@@ -58,6 +60,13 @@ def model_unloadable(model: str, why: Exception) -> JobError:
         f"The model {model} cannot be loaded: {why}",
         getattr(why, "hint", None) or "imgq models import brings it back; then imgq retry JOB.",
     )
+
+
+def by_workers(error: JobError, setback: Setback) -> JobError:
+    """Add who failed: every worker that was there and could have done it."""
+    who = ", ".join(setback.workers)
+    tried = "tried once" if setback.failures == 1 else f"tried {setback.failures} times"
+    return replace(error, detail=f"{error.detail.rstrip('.')} ({tried}, on {who}).")
 
 
 def chunk_keeps_failing(why: Exception) -> JobError:

@@ -10,7 +10,6 @@ from imgq_db.chunks import ChunkLease
 from imgq_db.known_files import FileStamp, is_settled, known_files, remember_files
 from imgq_db.ledger import LedgerRow
 from imgq_db.sources import source_folder, source_place
-from imgq_db.workers import set_activity
 from imgq_trainer.outcomes import Code, Prediction, Rejection, skipped
 from imgq_workers.outcome_rows import ledger_row
 from imgq_workers.quantised import classifier_for
@@ -38,7 +37,7 @@ def estimate_chunk(
     Raises Stopped, ModelUnloadable, SourceNotAllowed, RootUnavailable.
     """
     classifier = classifier_for(context, lease, keeper)
-    set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=classifier.device)
+    context.presence.tell(job=lease.job_uid, device=classifier.device)
     how = recipe_name(classifier.engine, context.settings)
     recipe = recipe_id(context.engine, lease.model_version_id, how)
     began_ns = time.time_ns()

@@ -11,7 +11,6 @@ from sqlalchemy.exc import DBAPIError
 
 from imgq_db.chunks import ChunkLease, holds_lease, renew_lease
 from imgq_db.listing import ListingLease, renew_listing
-from imgq_db.workers import is_draining
 from imgq_workers.context import WorkerContext
 
 _log = structlog.get_logger(__name__)
@@ -94,7 +93,7 @@ def _keep(
 
 
 def _look(context: WorkerContext, lease: ChunkLease, keeper: Keeper, *, renew: bool) -> bool:
-    if is_draining(context.engine, context.worker_uid):
+    if context.presence.is_draining():
         keeper.draining.set()
     if renew:
         return renew_lease(context.engine, lease, lease_seconds=context.settings.lease_seconds)

@@ -11,13 +11,20 @@ from imgq_db.cancelling import end_job
 from imgq_db.closing import close_job
 from imgq_db.engine import is_outage
 from imgq_db.errors import JobNotFound, LeaseLost, SourceNotAllowed
+from imgq_db.failures import Failure, FailureKind, fail_listing
 from imgq_db.jobs import JobError, get_job
 from imgq_db.listing import ListingLease, add_chunks, claim_listing, release_listing
-from imgq_db.queue import CLASSIFY
+from imgq_db.queue import CLASSIFY, LIST
 from imgq_db.retries import failed_paths
 from imgq_db.sources import source_folder
 from imgq_workers.context import WorkerContext
-from imgq_workers.errors import listing_raised, retried_job_gone, source_refused, source_unreadable
+from imgq_workers.errors import (
+    by_workers,
+    listing_raised,
+    retried_job_gone,
+    source_refused,
+    source_unreadable,
+)
 from imgq_workers.leasekeeper import keep_listing
 from imgq_workers.patterns import make_filter
 from imgq_workers.walking import walk
@@ -56,6 +63,9 @@ class Lister:
             except LeaseLost:
                 self._lease = None
                 _log.warning("listing_lost")
+            except OSError as error:
+                self._lease = None
+                self._fail(lease, error)
             except Exception as error:
                 if is_outage(error):
                     raise  # the lease expires, and somebody goes on from the cursor
@@ -66,6 +76,23 @@ class Lister:
     def _end(self, lease: ListingLease, error: Exception) -> None:
         _log.exception("listing_raised")
         end_job(self.context.engine, lease.job_id, self._reason(lease, error))
+
+    def _fail(self, lease: ListingLease, error: OSError) -> None:
+        """Leave the listing to the others; end the job if nobody else could read the folder."""
+        ends = self._reason(lease, error)
+        failure = Failure(self.context.worker_uid, FailureKind.LISTING, ends.detail)
+        setback = fail_listing(self.context.engine, lease, failure)
+        if setback is None:
+            _log.warning("listing_lost")
+            return
+        _log.warning("listing_failed", why=ends.detail)
+        if setback.final:
+            end_job(self.context.engine, lease.job_id, by_workers(ends, setback))
+            return
+        self.context.setbacks.leave(
+            failure.kind, job_id=lease.job_id, seconds=setback.pause_seconds
+        )
+        self.context.ring(LIST)
 
     def _reason(self, lease: ListingLease, error: Exception) -> JobError:
         match error:
@@ -88,7 +115,10 @@ class Lister:
     def _claim(self) -> ListingLease | None:
         settings = self.context.settings
         lease = claim_listing(
-            self.context.engine, roots=self.context.roots, lease_seconds=settings.lease_seconds
+            self.context.engine,
+            roots=self.context.roots,
+            lease_seconds=settings.lease_seconds,
+            left=self.context.setbacks.left(),
         )
         if lease is not None:
             self._paths, self._names = _paths(self.context, lease), []

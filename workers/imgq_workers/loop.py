@@ -9,7 +9,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from imgq_db.chunks import ChunkLease, OtherModelNext, claim_chunk
 from imgq_db.engine import is_outage
 from imgq_db.queue import CLASSIFY
-from imgq_db.workers import is_draining, set_activity
 from imgq_trainer.errors import DeviceBroken
 from imgq_workers.context import WorkerContext
 from imgq_workers.lanes import Lanes
@@ -44,7 +43,7 @@ def _work(context: WorkerContext) -> int:
         try:
             while more:
                 lanes.await_room()
-                if is_draining(context.engine, context.worker_uid):
+                if context.presence.is_draining():
                     break
                 if time.monotonic() >= ends:
                     context.ring(CLASSIFY)
@@ -56,7 +55,7 @@ def _work(context: WorkerContext) -> int:
         finally:
             lister.close()
         lanes.await_all()
-    set_activity(context.engine, context.worker_uid, job=None)
+    context.presence.tell(job=None)
     return lanes.finished
 
 
@@ -72,12 +71,16 @@ def _claim(context: WorkerContext, lanes: Lanes) -> bool:
 
 
 def _next_chunk(context: WorkerContext, lanes: Lanes) -> ChunkLease | None:
+    precisions = context.models.precisions
+    context.presence.offers(precisions)
     return claim_chunk(
         context.engine,
         owner=context.owner,
         roots=context.roots,
         lease_seconds=context.settings.lease_seconds,
-        precisions=context.models.precisions,
+        precisions=precisions,
         preferred=lanes.preferred,
         only=lanes.only,
+        worker=context.worker_uid,
+        left=context.setbacks.left(),
     )

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from imgq_db.chunks import ChunkLease
 from imgq_db.ledger import LedgerRow
 from imgq_db.sources import source_folder
-from imgq_db.workers import set_activity
 from imgq_workers.outcome_rows import ledger_row
 from imgq_workers.quantised import classifier_for, compare_with_exact
 
@@ -24,7 +23,7 @@ def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper")
 
     settings = context.settings
     classifier = classifier_for(context, lease, keeper)
-    set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=classifier.device)
+    context.presence.tell(job=lease.job_uid, device=classifier.device)
     recollection = recollect(context, lease, classifier.engine)
     outcomes = list(
         classify_files(

@@ -119,10 +119,10 @@ def _finish(
         return model
     except DBAPIError:
         # The commit's answer may be lost: the row says whether it took place.
-        model = _finished_model(engine, lease)
-        if model is None:
+        finished = _finished_model(engine, lease)
+        if finished is None:
             raise
-        return model
+        return finished
 
 
 def _write(

@@ -53,7 +53,9 @@ def _create_job_failure() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("at", MOMENT, server_default=sa.text("imgq_now()"), nullable=False),
-        sa.CheckConstraint("kind IN ('model','chunk')", name=op.f("ck_job_failure_kind")),
+        sa.CheckConstraint(
+            "kind IN ('model','source','chunk','listing')", name=op.f("ck_job_failure_kind")
+        ),
         sa.ForeignKeyConstraint(
             ["job_id"], ["job.id"], name=op.f("fk_job_failure_job_id"), ondelete="CASCADE"
         ),

@@ -1,0 +1,142 @@
+"""Failures of workers at jobs: who failed, why, when to try again, and when to end the job.
+
+One sick worker must not end a job that another could do: a job ends only when every worker that is
+there and could do it has failed at it.
+"""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, text
+
+from imgq_db.chunks import ChunkLease
+from imgq_db.errors import LeaseLost
+from imgq_db.listing import ListingLease
+from imgq_db.workers import COULD_CLAIM
+
+#: The first failure is tried again after a second, the next after two, four …, so many at most.
+LONGEST_PAUSE_SECONDS = 60
+#: Of what a failure says, so much is kept.
+WHY_CHARACTERS = 1_000
+
+
+class FailureKind(StrEnum):
+    MODEL = "model"  # the job's model does not load
+    SOURCE = "source"  # a chunk's folder cannot be opened
+    CHUNK = "chunk"  # classifying a chunk raised, or its process died with no picture to blame
+    LISTING = "listing"  # the folder cannot be listed
+
+    @property
+    def least(self) -> int:
+        """How many failures end a job at least. A wrong path is told at once."""
+        return 1 if self is FailureKind.LISTING else 3
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What one worker failed at. worker: its uid. why: for people."""
+
+    worker: UUID
+    kind: FailureKind
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What somebody held when it failed. chunk_id: None for a listing, whose token then counts."""
+
+    job_id: int
+    chunk_id: int | None
+    token: int
+    owner: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """What a failure means for the job.
+
+    failures: of this kind, since a chunk was finished, or of this chunk. workers: who failed, as
+    host:pid. pause_seconds: until it is tried again. final: no worker is left that could do better.
+    """
+
+    failures: int
+    workers: tuple[str, ...]
+    pause_seconds: float
+    final: bool
+
+
+_INSERT = """
+INSERT INTO job_failure (job_id, chunk_id, worker, worker_name, kind, why) VALUES (:job_id,
+    :chunk_id, :worker, (SELECT host || ':' || pid FROM worker WHERE uid = :worker), :kind, :why)
+"""
+# A chunk that was finished proves that the model loads and the folder opens: what failed before it
+# is forgotten. A chunk that raises proves nothing of others.
+_WEIGH = f"""
+WITH counted AS (
+    SELECT worker, coalesce(worker_name, CAST(worker AS text)) AS name FROM job_failure f
+    WHERE job_id = :job_id AND kind = :kind AND CASE WHEN kind = 'chunk' THEN chunk_id = :chunk_id
+        ELSE at > coalesce((SELECT max(done_at) FROM chunk
+            WHERE job_id = :job_id AND state = 'done'), '-infinity') END)
+SELECT count(*) AS failures, count(*) FILTER (WHERE worker = :worker) AS own,
+    coalesce(array_agg(DISTINCT name ORDER BY name), '{{}}') AS workers,
+    EXISTS (SELECT 1 FROM worker w, job j WHERE j.id = :job_id AND {COULD_CLAIM}
+        AND w.uid NOT IN (SELECT worker FROM counted)) AS untried
+FROM counted
+"""
+# The others go first, if there are any.
+_GIVE_BACK = """
+UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL, errors = errors + 1,
+    not_before = imgq_now() + make_interval(secs => :pause),
+    failed_by = CASE WHEN :untried THEN CAST(:worker AS uuid) END
+WHERE id = :chunk_id AND token = :token AND owner = :owner AND state = 'leased'
+"""
+_GIVE_LISTING_BACK = """
+UPDATE job SET listing_until = NULL
+WHERE id = :job_id AND listing_token = :token AND state = 'running' AND listed_at IS NULL
+"""
+
+
+def fail_chunk(engine: Engine, lease: ChunkLease, failure: Failure) -> Setback | None:
+    """Give a chunk back after a failure, to be tried again later. None: the claim was lost.
+
+    Whoever gets a final setback ends the job.
+    """
+    claim = Claim(lease.job_id, lease.chunk_id, lease.token, lease.owner)
+    return _fail(engine, claim, failure)
+
+
+def fail_listing(engine: Engine, lease: ListingLease, failure: Failure) -> Setback | None:
+    """Give a listing back after a failure, to be tried again later. None: the claim was lost."""
+    return _fail(engine, Claim(lease.job_id, None, lease.token, None), failure)
+
+
+def _fail(engine: Engine, claim: Claim, failure: Failure) -> Setback | None:
+    try:
+        with engine.begin() as connection:
+            return note_failure(connection, claim, failure)
+    except LeaseLost:
+        return None
+
+
+def note_failure(connection: Connection, claim: Claim, failure: Failure) -> Setback:
+    """Note a failure and give its claim back, in the caller's transaction.
+
+    Raises LeaseLost, for the caller to roll back, if the claim is not held.
+    """
+    keys = {
+        **asdict(claim),
+        "worker": failure.worker,
+        "kind": failure.kind.value,
+        "why": failure.why[:WHY_CHARACTERS],
+    }
+    connection.execute(text(_INSERT), keys)
+    weighed = connection.execute(text(_WEIGH), keys).one()
+    repeated = weighed.failures if failure.kind is FailureKind.CHUNK else weighed.own
+    pause = float(min(2 ** min(max(repeated - 1, 0), 10), LONGEST_PAUSE_SECONDS))
+    keys |= {"pause": pause, "untried": weighed.untried}
+    give_back = _GIVE_LISTING_BACK if claim.chunk_id is None else _GIVE_BACK
+    if connection.execute(text(give_back), keys).rowcount != 1:
+        raise LeaseLost(f"a part of job {claim.job_id}")
+    final = weighed.failures >= failure.kind.least and not weighed.untried
+    return Setback(weighed.failures, tuple(weighed.workers), pause, final)

@@ -1,0 +1,68 @@
+"""What this process says of itself in the worker table, no more often than anybody looks."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from imgq_db.workers import is_draining, set_activity
+
+
+@dataclass(slots=True)
+class Presence:
+    """This process's row of the worker table; safe to use in threads.
+
+    A change of job or device is told at once, a speed at most once a poll: chunks can be many. Each
+    telling also hears whether the worker was asked to stop. Raises DBAPIError if the database is
+    away.
+    """
+
+    engine: Engine
+    uid: UUID
+    poll_seconds: float
+    _precisions: tuple[str, ...] | None = None
+    _told: tuple[UUID | None, str | None, tuple[str, ...] | None] | None = None
+    _told_at: float = float("-inf")
+    _device: str | None = None
+    _draining: bool = False
+    _asked_at: float = float("-inf")
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def offers(self, precisions: Sequence[str]) -> None:
+        """Note what this process can compute, for the next telling."""
+        self._precisions = tuple(precisions)
+
+    def tell(
+        self,
+        *,
+        job: UUID | None,
+        device: str | None = None,
+        images_per_second: float | None = None,
+    ) -> None:
+        """Say what this process does now; job None: nothing."""
+        with self._turn:
+            self._device = device or self._device
+            news, now = (job, self._device, self._precisions), time.monotonic()
+            if news == self._told and now - self._told_at < self.poll_seconds:
+                return
+            self._draining = set_activity(
+                self.engine,
+                self.uid,
+                job=job,
+                device=self._device,
+                images_per_second=images_per_second,
+                precisions=self._precisions,
+            )
+            self._told, self._told_at, self._asked_at = news, now, now
+
+    def is_draining(self) -> bool:
+        """Tell whether the worker was asked to stop: a poll ago, at most."""
+        with self._turn:
+            now = time.monotonic()
+            if now - self._asked_at >= self.poll_seconds:
+                self._draining = is_draining(self.engine, self.uid)
+                self._asked_at = now
+            return self._draining
