@@ -1,0 +1,179 @@
+"""`python -m tests.faults.storm --seed S --faults N`: break everything, lose nothing."""
+
+import argparse
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from types import FrameType
+
+import structlog
+from sqlalchemy import text
+from tests.faults.storm.client import Client
+from tests.faults.storm.faults import Scene
+from tests.faults.storm.load import Load, Submitted
+from tests.faults.storm.oracle import Outcomes, alarms, count_events, judge, read_outcomes
+from tests.faults.storm.pictures import make_folders
+from tests.faults.storm.plan import make_plan
+from tests.faults.storm.recovery import recoveries
+from tests.faults.storm.report import (
+    Outcome,
+    last_line,
+    problems,
+    server_versions,
+    summary,
+    table,
+)
+from tests.faults.storm.stack import Stack, running_stack, wait_until
+from tests.faults.storm.storming import Storm
+
+FOLDERS = (120, 300, 300, 500, 800, 1200, 2000)
+SMALL_FOLDERS = (120, 200, 300)
+#: After the last fault all jobs have so long to end: many leases.
+PATIENCE_SECONDS = 120
+#: A storm of N faults may take so long for each.
+MOST_SECONDS = 5.0
+_AGAIN = "SELECT count(*) FROM chunk WHERE attempts > 1"
+
+
+def main() -> int:
+    """Run one storm; 0 if nothing was lost, doubled or wrong and every job has ended."""
+    arguments = _arguments()
+    if arguments.plan:
+        for fault in islice(make_plan(arguments.seed, pace=arguments.pace), arguments.faults):
+            print(fault)
+        return 0
+    signal.signal(signal.SIGTERM, _interrupt)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    home = Path(tempfile.mkdtemp(prefix="imgq-storm-"))
+    home.chmod(0o711)  # the servers of root's stack run under another account
+    try:
+        outcome = _storm(home, arguments)
+    except BaseException:
+        print(f"\nThe storm of seed {arguments.seed} broke off. All logs: {home}", file=sys.stderr)
+        raise
+    print(table(outcome), summary(outcome), sep="\n\n")
+    clean = outcome.verdict.is_clean and len(outcome.struck) >= arguments.faults
+    if clean and not arguments.keep:
+        shutil.rmtree(home, ignore_errors=True)
+    else:
+        print(f"\n{problems(outcome.verdict)}\nSeed {arguments.seed}; events and logs: {home}")
+    print(f"\n{last_line(outcome)}")
+    return 0 if clean else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.storm", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="the same seed is the same plan")
+    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--pace", type=float, default=1.0, help="divides the pauses")
+    parser.add_argument("--small", action="store_true", help="few and small folders")
+    parser.add_argument("--plan", action="store_true", help="print the plan and do nothing")
+    parser.add_argument("--keep", action="store_true", help="keep events and logs")
+    return parser.parse_args()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _storm(home: Path, arguments: argparse.Namespace) -> Outcome:
+    sizes = SMALL_FOLDERS if arguments.small else FOLDERS
+    folders = make_folders(home / "pictures", arguments.seed, sizes)
+    with running_stack(home, workers=arguments.workers) as stack:
+        load = Load(
+            client=Client(stack.url),
+            engine=stack.engine,
+            settings=stack.settings,
+            folders=folders,
+            training_folder=_training_folder(home),
+            seed=arguments.seed,
+        )
+        with contextlib.closing(load), (home / "events.jsonl").open("w") as events:
+            storm = Storm(
+                Scene(stack, load), make_plan(arguments.seed, pace=arguments.pace), events
+            )
+            expected = _calm_run(stack, load)
+            print(f"Seed {arguments.seed}: {len(folders)} folders known. The storm begins.")
+            load.begin()
+            began = time.monotonic()
+            most = MOST_SECONDS * arguments.faults
+            storm.rage(arguments.faults, most_seconds=most)
+            seconds = time.monotonic() - began
+            _settle(stack, storm)
+        return _outcome(stack, storm, expected, arguments.seed, seconds)
+
+
+def _calm_run(stack: Stack, load: Load) -> dict[Path, Outcomes]:
+    """Classify each folder once while nothing breaks: what the storm is held against."""
+    calm: list[Submitted] = [
+        load.submit(folder, f"calm-{number}", cache=False)
+        for number, folder in enumerate(load.folders)
+    ]
+    if not wait_until(load.is_settled, seconds=PATIENCE_SECONDS, tend=stack.tend):
+        raise TimeoutError("the run without faults did not end")
+    with stack.engine.connect() as connection:
+        ids = {row.uid: row.id for row in connection.execute(text("SELECT uid, id FROM job"))}
+    return {
+        job.folder.path: dict(read_outcomes(stack.engine, ids[job.uid]))
+        for job in calm
+        if job.folder is not None
+    }
+
+
+def _settle(stack: Stack, storm: Storm) -> None:
+    """Mend everything, let all jobs end, and stop all processes in the gentle way."""
+    stack.mend()
+    storm.scene.load.end()
+    ended = wait_until(storm.scene.load.is_settled, seconds=PATIENCE_SECONDS, tend=stack.tend)
+    storm.note("settled", in_time=ended)
+    for member in stack.members.values():
+        member.leave()
+    if not wait_until(
+        lambda: not any(member.runs() for member in stack.members.values()),
+        seconds=30,
+        tend=lambda: None,
+    ):
+        still = [member.name for member in stack.members.values() if member.runs()]
+        storm.scene.load.problems.append(f"SIGTERM did not end {', '.join(still)}")
+
+
+def _outcome(
+    stack: Stack, storm: Storm, expected: dict[Path, Outcomes], seed: int, seconds: float
+) -> Outcome:
+    load = storm.scene.load
+    verdict = judge(stack.engine, stack.settings, load.jobs, expected)
+    logs = sorted(stack.logs.glob("*.log"))
+    verdict.problems += [*load.problems, *alarms(logs)]
+    with stack.engine.connect() as connection:
+        again = int(connection.execute(text(_AGAIN)).scalar_one())
+    redis_version = str(stack.queue.info("server")["redis_version"])
+    return Outcome(
+        seed=seed,
+        seconds=seconds,
+        struck=storm.struck,
+        verdict=verdict,
+        recoveries=recoveries(stack.engine, storm.struck),
+        events=count_events(logs, ("results_dropped", "listing_lost")),
+        starts={member.name: member.starts for member in stack.members.values()},
+        servers=server_versions(stack.engine, redis_version),
+        chunks_again=again,
+    )
+
+
+def _training_folder(home: Path) -> Path:
+    folder = home / "birds"
+    for label in ("jay", "wren"):
+        (folder / label).mkdir(parents=True)
+        for number in range(2):
+            (folder / label / f"{number}.jpg").write_bytes(f"{label} {number}".encode())
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,321 @@
+"""How each kind of fault is done to a running stack."""
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import psutil
+import redis
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from tests.faults.storm.load import Load, Submitted
+from tests.faults.storm.members import Member
+from tests.faults.storm.plan import Fault, Kind
+from tests.faults.storm.points import Point
+from tests.faults.storm.stack import LEASE_SECONDS, Stack
+
+from imgq_db.queue import CLASSIFY, LIST, TASKS, TRAIN, make_ring
+
+#: How long what lasts lasts: from a blink to well past the lease.
+STOPPED_SECONDS = 0.5 * LEASE_SECONDS, 3 * LEASE_SECONDS
+CUT_SECONDS = 0.1, 2 * LEASE_SECONDS
+SLOW_SECONDS, SLOWEST_BLOCK_SECONDS = (1.0, 6.0), 0.5
+SILENT_SECONDS = 0.5 * LEASE_SECONDS, 4 * LEASE_SECONDS
+BELLS = 10
+_CLAIMS = "SELECT id FROM chunk WHERE state = 'leased' AND owner = ANY(CAST(:owners AS uuid[]))"
+_OPEN = "SELECT uid FROM job WHERE finished_at IS NULL AND kind = 'classify'"
+_BACKENDS = """
+SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'imgq-%' AND pid <> pg_backend_pid()
+ORDER BY pid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What a fault was done to. chunks: those whose claims it took; job: the one it was about."""
+
+    target: str
+    chunks: tuple[int, ...] = ()
+    job: Submitted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """A failpoint that nobody has reached yet."""
+
+    point: Point
+
+
+@dataclass(slots=True)
+class Scene:
+    """What faults are done to, and what they leave to be undone."""
+
+    stack: Stack
+    load: Load
+    #: (when, by the monotonic clock; what)
+    undo: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+
+    def later(self, seconds: float, what: Callable[[], None]) -> None:
+        self.undo.append((time.monotonic() + seconds, what))
+
+    def undo_due(self) -> None:
+        now = time.monotonic()
+        due = [what for at, what in self.undo if at <= now]
+        self.undo = [(at, what) for at, what in self.undo if at > now]
+        for what in due:
+            what()
+
+    def claims_of(self, member: Member) -> tuple[int, ...]:
+        """Return the chunks that a worker's processes have claimed; none while Postgres is away."""
+        if member.role != "worker":
+            return ()
+        return tuple(map(int, self.ask(_CLAIMS, owners=self.stack.owners_of(member.name))))
+
+    def ask(self, query: str, **values: object) -> Sequence[str]:
+        try:
+            with self.stack.engine.connect() as connection:
+                return [str(found) for found in connection.execute(text(query), values).scalars()]
+        except SQLAlchemyError:
+            return []
+
+
+#: Does a fault; None: there is nothing to do it to now.
+Deed = Callable[[Scene, Fault], Hit | Armed | None]
+
+
+def _member(scene: Scene, fault: Fault, role: str) -> Member | None:
+    candidates = scene.stack.of_role(role)
+    return fault.choose(candidates) if candidates else None
+
+
+def _kill(role: str) -> Deed:
+    def deed(scene: Scene, fault: Fault) -> Hit | None:
+        member = _member(scene, fault, role)
+        if member is None:
+            return None
+        hit = Hit(member.name, scene.claims_of(member))
+        member.kill()
+        return hit
+
+    return deed
+
+
+def _kill_child(scene: Scene, fault: Fault) -> Hit | None:
+    member = _member(scene, fault, "worker")
+    children = member.pool_children() if member else []
+    if member is None or not children:
+        return None
+    hit = Hit(member.name, scene.claims_of(member))
+    return hit if _killed(children[0]) else None
+
+
+def _kill_trainer(scene: Scene, fault: Fault) -> Hit | None:
+    trainers = [each for member in scene.stack.of_role("trainer") for each in member.trainers()]
+    if trainers and _killed(victim := fault.choose(trainers)):
+        return Hit(f"trainer {victim.pid}")
+    return None
+
+
+def _killed(process: psutil.Process) -> bool:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+def _stop(role: str) -> Deed:
+    def deed(scene: Scene, fault: Fault) -> Hit | None:
+        member = _member(scene, fault, role)
+        if member is None:
+            return None
+        seconds = fault.between(*STOPPED_SECONDS)
+        member.signal_all(signal.SIGSTOP)
+        scene.later(seconds, lambda: member.signal_all(signal.SIGCONT))
+        return Hit(f"{member.name} for {seconds:.1f} s", scene.claims_of(member))
+
+    return deed
+
+
+def _terminate(scene: Scene, fault: Fault) -> Hit | None:
+    member = _member(scene, fault, "worker")
+    if member is None:
+        return None
+    hit = Hit(member.name, scene.claims_of(member))
+    member.signal(signal.SIGTERM)
+    return hit
+
+
+def _arm(action: str) -> Deed:
+    def deed(scene: Scene, fault: Fault) -> Armed | None:
+        points = [
+            point for point in scene.stack.points if point.action == action and point.is_spent
+        ]
+        if not points:
+            return None
+        point = fault.choose(points)
+        point.arm()
+        return Armed(point)
+
+    return deed
+
+
+def reached(scene: Scene, fault: Fault, point: Point) -> Hit:
+    """Tell what a point took that somebody has reached; who stopped there goes on later."""
+    member = scene.stack.members[point.member]
+    if point.action == "stop":
+        scene.later(fault.between(*STOPPED_SECONDS), lambda: member.signal_all(signal.SIGCONT))
+    return Hit(f"{point.member} at {point.place}", scene.claims_of(member))
+
+
+def _poison(scene: Scene, _fault: Fault) -> Hit:
+    scene.load.submit_poison(scene.load.folders[0])
+    return Hit("a new job")
+
+
+def _flush(scene: Scene, _fault: Fault) -> Hit | None:
+    return Hit("redis") if _tell(scene, lambda queue: queue.flushall()) else None
+
+
+def _kill_redis(scene: Scene, _fault: Fault) -> Hit | None:
+    return _signal_server(scene, "valkey", signal.SIGKILL)
+
+
+def _stop_postgres(scene: Scene, _fault: Fault) -> Hit | None:
+    return _signal_server(scene, "postgres", signal.SIGQUIT)
+
+
+def _signal_server(scene: Scene, name: str, number: int) -> Hit | None:
+    server = scene.stack.servers[name]
+    if server.pid is None or server.exit_code() is not None:
+        return None
+    os.kill(server.pid, number)
+    return Hit(name)
+
+
+def _ring_often(scene: Scene, fault: Fault) -> Hit | None:
+    queue = fault.choose((LIST, CLASSIFY, TRAIN))
+    ring = make_ring(scene.stack.settings)
+    return Hit(queue) if all(ring(queue) for _ in range(BELLS)) else None
+
+
+def _forge(scene: Scene, fault: Fault) -> Hit | None:
+    queue = fault.choose((LIST, CLASSIFY, TRAIN))
+    key = f"{scene.stack.settings.instance}:{queue}"
+    name, message = _forgeries(queue)[int(fault.extent * len(_forgeries(queue)))]
+    pushed = _tell(scene, lambda redis_queue: redis_queue.lpush(key, message))
+    return Hit(f"{name} to {queue}") if pushed else None
+
+
+def _forgeries(queue: str) -> Sequence[tuple[str, bytes]]:
+    headers = {"id": "forged", "task": TASKS[queue], "lang": "py", "argsrepr": "()"}
+    envelope: dict[str, object] = {
+        "body": "W1tdLCB7fSwgbnVsbF0=",  # [[], {}, null]
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": headers,
+        "properties": {
+            "correlation_id": "forged",
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "delivery_tag": "forged",
+            "body_encoding": "base64",
+        },
+    }
+    unknown = {**envelope, "headers": {**headers, "task": "os.system"}}
+    pickled = {**envelope, "content-type": "application/x-python-serialize"}
+    given = {**envelope, "body": "W1sxXSwge30sIG51bGxd"}  # [[1], {}, null]
+    headless = {**envelope, "headers": {}}
+    return (
+        ("a bell that nobody rang", json.dumps(envelope).encode()),
+        ("an unknown task", json.dumps(unknown).encode()),
+        ("a pickle", json.dumps(pickled).encode()),
+        ("a bell with an argument", json.dumps(given).encode()),
+        ("a message without headers", json.dumps(headless).encode()),
+        ("JSON that is no message", b'{"a": 1}'),
+        ("bytes", b"\xff\x00 no message at all"),
+    )
+
+
+def _tell(scene: Scene, what: Callable[[redis.Redis], object]) -> bool:
+    try:
+        what(scene.stack.queue)
+    except redis.RedisError:
+        return False
+    return True
+
+
+def _backend(scene: Scene, fault: Fault, act: Callable[[int], object]) -> Hit | None:
+    backends = scene.ask(_BACKENDS)
+    if not backends:
+        return None
+    pid = int(fault.choose(backends))
+    act(pid)
+    return Hit(f"backend {pid}")
+
+
+def _kill_backend(scene: Scene, fault: Fault) -> Hit | None:
+    def kill(pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    return _backend(scene, fault, kill)
+
+
+def _terminate_backend(scene: Scene, fault: Fault) -> Hit | None:
+    return _backend(
+        scene, fault, lambda pid: scene.ask("SELECT pg_terminate_backend(:pid)", pid=pid)
+    )
+
+
+def _weather(what: str, seconds: tuple[float, float], *values: float) -> Deed:
+    def deed(scene: Scene, fault: Fault) -> Hit:
+        network = scene.stack.network
+        name, lasts = fault.choose(network.names), fault.between(*seconds)
+        network.change(name, what, *(value * fault.extent for value in values))
+        scene.later(lasts, lambda: network.change(name, "calm"))
+        worker = scene.stack.members[name.partition(" ")[0]]
+        return Hit(f"{name} for {lasts:.1f} s", scene.claims_of(worker))
+
+    return deed
+
+
+def _cancel(scene: Scene, fault: Fault) -> Hit | None:
+    open_jobs = set(scene.ask(_OPEN))
+    jobs = [job for job in scene.load.jobs if str(job.uid) in open_jobs and not job.cancels]
+    if not jobs:
+        return None
+    job = fault.choose(jobs)
+    scene.load.cancel(job)
+    return Hit(f"job {job.uid}", job=job)
+
+
+DEEDS: Mapping[Kind, Deed] = {
+    Kind.WORKER_KILL: _kill("worker"),
+    Kind.CHILD_KILL: _kill_child,
+    Kind.WORKER_STOP: _stop("worker"),
+    Kind.WORKER_TERM: _terminate,
+    Kind.POINT_KILL: _arm("kill"),
+    Kind.POINT_STOP: _arm("stop"),
+    Kind.POISON: _poison,
+    Kind.RECONCILER_KILL: _kill("reconciler"),
+    Kind.RECONCILER_STOP: _stop("reconciler"),
+    Kind.API_KILL: _kill("api"),
+    Kind.SUPERVISOR_KILL: _kill("trainer"),
+    Kind.TRAINER_KILL: _kill_trainer,
+    Kind.REDIS_FLUSH: _flush,
+    Kind.REDIS_KILL: _kill_redis,
+    Kind.REDIS_FORGED: _forge,
+    Kind.REDIS_BELLS: _ring_often,
+    Kind.POSTGRES_STOP: _stop_postgres,
+    Kind.BACKEND_KILL: _kill_backend,
+    Kind.BACKEND_TERMINATE: _terminate_backend,
+    Kind.NET_CUT: _weather("cut", CUT_SECONDS),
+    Kind.NET_RESET: _weather("reset", (0.0, 0.0)),
+    Kind.NET_SLOW: _weather("slow_down", SLOW_SECONDS, SLOWEST_BLOCK_SECONDS),
+    Kind.NET_SILENT: _weather("fall_silent", SILENT_SECONDS),
+    Kind.CANCEL: _cancel,
+}
