@@ -48,8 +48,14 @@ class TrainProgress(BaseModel):
     stage: str | None = Field(
         description="scan, probe, finetune, scratch, refit, calibrate, evaluate or report"
     )
-    epoch: int | None = Field(description="The last one of this stage that ended")
-    epochs: int | None = Field(description="At most, in this stage")
+    done: int | None = Field(description="Pictures behind, in this stage or in its epoch")
+    total: int | None = Field(description="Pictures in all, in this stage or in its epoch")
+    run: int | None = Field(
+        description="Which run of this stage; each has a seed or a network of its own"
+    )
+    runs: int | None = Field(description="At most, in this stage")
+    epoch: int | None = Field(description="The last one of this run that ended")
+    epochs: int | None = Field(description="At most, in this run")
     fraction: float | None = Field(description="0..1 of the whole job")
     eta_seconds: float | None
     train_loss: float | None
@@ -81,9 +87,11 @@ class TrainResult(BaseModel):
 
 
 class EpochBody(BaseModel):
-    """One epoch of one stage."""
+    """One epoch of one run of a stage."""
 
     stage: str
+    run: int = Field(description="From 1; each has a seed or a network of its own")
+    runs: int
     epoch: int
     epochs: int
     train_loss: float | None

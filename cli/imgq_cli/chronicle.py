@@ -23,7 +23,7 @@ class Chronicle:
     def __init__(self, client: Client, uid: str) -> None:
         self._client = client
         self._uid = uid
-        self._seen: set[tuple[str, int, str]] = set()
+        self._seen: set[tuple[str, int, int, str]] = set()
         self._cursor: str | None = None
         self._whole_log = False
 
@@ -40,7 +40,7 @@ class Chronicle:
         if train_progress(job)["epoch"] is None and job["state"] not in TERMINAL and not self._seen:
             return
         for epoch in get_epochs(self._client, self._uid):
-            key = (epoch["stage"], epoch["epoch"], epoch["ended_at"])
+            key = (epoch["stage"], epoch["run"], epoch["epoch"], epoch["ended_at"])
             if key not in self._seen:
                 self._seen.add(key)
                 yield moment(epoch["ended_at"]), epoch_line(epoch)

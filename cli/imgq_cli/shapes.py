@@ -47,10 +47,15 @@ class Agreement(TypedDict):
 
 
 class TrainProgress(TypedDict):
-    """Of a train or evaluate job. epoch: the last one of this stage that ended."""
+    """Of a train or evaluate job. done, total: pictures of this stage, or of its epoch. epoch: the
+    last one of this run that ended."""
 
     images: int | None
     stage: str | None
+    done: int | None
+    total: int | None
+    run: int | None
+    runs: int | None
     epoch: int | None
     epochs: int | None
     fraction: float | None
@@ -69,9 +74,11 @@ class TrainResult(TypedDict):
 
 
 class Epoch(TypedDict):
-    """One epoch of one stage of a training."""
+    """One epoch of one run of a stage of a training."""
 
     stage: str
+    run: int
+    runs: int
     epoch: int
     epochs: int
     train_loss: float | None

@@ -31,9 +31,12 @@ def train_figures(job: Job) -> str:
     progress = train_progress(job)
     parts = []
     if progress["epoch"] is not None and progress["epochs"] is not None:
+        parts += _run(progress["run"], progress["runs"])
         parts.append(f"epoch {number(progress['epoch'])}/{number(progress['epochs'])}")
         parts += _losses(progress["train_loss"], progress["macro_f1"])
-    elif progress["images"] is not None:
+    if progress["done"] is not None:
+        parts.append(_of(progress["done"], progress["total"]))
+    elif not parts and progress["images"] is not None:
         parts.append(f"{number(progress['images'])} images")
     if progress["eta_seconds"] is not None and job["state"] == "running":
         parts.append(f"ETA {clock_time(progress['eta_seconds'])}")
@@ -45,6 +48,7 @@ def epoch_line(epoch: Epoch) -> str:
     width = len(str(epoch["epochs"]))
     cells = [
         f"{stage_word(epoch['stage']):{WIDEST_STAGE}}",
+        *_run(epoch["run"], epoch["runs"]),
         f"epoch {epoch['epoch']:{width}}/{epoch['epochs']}",
         _cell("loss", epoch["train_loss"]),
         _cell("validation loss", epoch["val_loss"]),
@@ -53,6 +57,15 @@ def epoch_line(epoch: Epoch) -> str:
     if epoch["images_per_second"]:
         cells.append(f"{number(epoch['images_per_second'])} img/s")
     return "  ".join(cell for cell in cells if cell)
+
+
+def _run(run: int | None, runs: int | None) -> list[str]:
+    """Return which run it is, unless it is the only one."""
+    return [f"run {run}/{runs}"] if run is not None and runs is not None and runs > 1 else []
+
+
+def _of(done: int, total: int | None) -> str:
+    return f"{number(done)}/{number(total)} images" if total else f"{number(done)} images"
 
 
 def _losses(train_loss: float | None, macro_f1: float | None) -> list[str]:

@@ -15,6 +15,7 @@ from imgq_db.artifact_format import ArtifactDocument, first_fault, output_sizes
 from imgq_db.errors import ArtifactInvalid
 from imgq_db.models import ModelVersion, NewVersion, check_name, register_version
 from imgq_db.settings import Settings
+from imgq_db.training.keeping import touch
 
 MODEL_FILE = "model.json"
 
@@ -69,7 +70,7 @@ def store_artifact(settings: Settings, folder: Path, digest: str) -> Path:
     Raises ArtifactInvalid if the folder changes meanwhile.
     """
     target = artifact_folder(settings, digest)
-    if is_intact(settings, digest):
+    if touch(target) and is_intact(settings, digest):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".incoming-"))

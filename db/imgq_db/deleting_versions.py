@@ -1,8 +1,5 @@
 """Deleting versions: only those that nothing needs. Their numbers are never given again."""
 
-import contextlib
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from imgq_db.errors import VersionInUse
 from imgq_db.exporting import kept_exports
 from imgq_db.models import ModelVersion
 from imgq_db.settings import Settings
-from imgq_db.training.keeping import kept_report
+from imgq_db.training.keeping import kept_report, remove_if
 
 #: So many jobs or versions are named in a sentence.
 NAMED = 3
@@ -99,20 +96,8 @@ def _named(names: Sequence[object]) -> str:
 
 def _clear(engine: Engine, folder: Path, uses: str, digest: str) -> None:
     """Remove a folder that no row names. One that a row comes to name meanwhile is put back."""
-    if _is_used(engine, uses, digest):
-        return
-    if not folder.is_dir():
-        return
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".deleted-"))
-    kept, unused = aside / digest, False
-    try:
-        with contextlib.suppress(FileNotFoundError):  # another process removes it
-            folder.rename(kept)
-        unused = not _is_used(engine, uses, digest)
-    finally:  # also where the database could not be asked
-        if not unused and kept.exists() and not folder.exists():
-            kept.rename(folder)
-        shutil.rmtree(aside)
+    if folder.is_dir() and not _is_used(engine, uses, digest):
+        remove_if(folder, lambda _: not _is_used(engine, uses, digest))
 
 
 def _is_used(engine: Engine, uses: str, digest: str) -> bool:

@@ -16,6 +16,8 @@ from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 
 from imgq_db.table_base import NOW, ZERO, Table
 
+ONE = text("1")
+
 
 def _part_of_a_training() -> MappedColumn[int]:
     """Return the first column of the key of a row that goes with its training."""
@@ -60,6 +62,11 @@ class TrainingRow(Table):
     heard_at: Mapped[datetime.datetime | None]
     images: Mapped[int | None] = mapped_column(BigInteger)
     stage: Mapped[str | None]
+    # Pictures of this stage, or of its epoch.
+    done: Mapped[int | None] = mapped_column(BigInteger)
+    total: Mapped[int | None] = mapped_column(BigInteger)
+    run: Mapped[int | None]
+    runs: Mapped[int | None]
     epoch: Mapped[int | None]
     epochs: Mapped[int | None]
     fraction: Mapped[float | None] = mapped_column(REAL)
@@ -87,6 +94,8 @@ class TrainingEpochRow(Table):
     __tablename__ = "training_epoch"
     job_id: Mapped[int] = _part_of_a_training()
     stage: Mapped[str] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, server_default=ONE)
+    runs: Mapped[int] = mapped_column(server_default=ONE)
     epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     epochs: Mapped[int]
     token: Mapped[int] = mapped_column(BigInteger)
@@ -107,6 +116,7 @@ class CheckpointRow(Table):
     path: Mapped[str] = mapped_column(primary_key=True)
     sha256: Mapped[str]
     stage: Mapped[str]
+    run: Mapped[int] = mapped_column(server_default=ONE)
     epoch: Mapped[int]
     token: Mapped[int] = mapped_column(BigInteger)
     seq: Mapped[int] = mapped_column(BigInteger)

@@ -16,6 +16,7 @@ class Checkpoint:
     path: Path
     sha256: str
     stage: str
+    run: int
     epoch: int
     seq: int
 
@@ -24,11 +25,12 @@ def checkpoints_of(connection: Connection, job_id: int) -> tuple[Checkpoint, ...
     """Return a job's checkpoints, the newest first."""
     rows = connection.execute(
         text(
-            "SELECT path, sha256, stage, epoch, seq FROM checkpoint WHERE job_id = :id"
+            "SELECT path, sha256, stage, run, epoch, seq FROM checkpoint WHERE job_id = :id"
             " ORDER BY seq DESC"
         ),
         {"id": job_id},
     )
     return tuple(
-        Checkpoint(Path(row.path), row.sha256, row.stage, row.epoch, row.seq) for row in rows
+        Checkpoint(Path(row.path), row.sha256, row.stage, row.run, row.epoch, row.seq)
+        for row in rows
     )

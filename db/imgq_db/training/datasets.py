@@ -86,12 +86,13 @@ def _labels(head: bytes) -> tuple[str, ...]:
 
 
 def insert_dataset(connection: Connection, dataset: DatasetSnapshot) -> None:
-    """Insert a snapshot's row, unless it is there."""
+    """Insert a snapshot's row, or lock the one that is there: nobody may sweep it up now."""
     connection.execute(
         text(
             "INSERT INTO dataset (digest, test_digest, labels, counts, findings, images)"
             " VALUES (:digest, :test_digest, CAST(:labels AS jsonb), CAST(:counts AS jsonb),"
-            " CAST(:findings AS jsonb), :images) ON CONFLICT (digest) DO NOTHING"
+            " CAST(:findings AS jsonb), :images) ON CONFLICT (digest) DO UPDATE"
+            " SET images = excluded.images"
         ),
         {
             "digest": dataset.digest,

@@ -32,10 +32,22 @@ class StageBegan:
 
 
 @dataclass(frozen=True, slots=True)
+class Progressed:
+    """The trainer is at it. done: pictures of this stage, or of its epoch; total: None if it is
+    not known yet."""
+
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """epoch: 1 for a stage's first. Losses and scores are None where they are no numbers."""
+    """run: which of the stage's runs, from 1; each has a seed or a network of its own, and counts
+    its epochs from 1. Losses and scores are None where they are no numbers."""
 
     stage: str
+    run: int
+    runs: int
     epoch: int
     epochs: int
     train_loss: float | None
@@ -53,6 +65,7 @@ class CheckpointWritten:
     path: Path
     sha256: str
     stage: str
+    run: int
     epoch: int
 
 
@@ -64,7 +77,7 @@ class Said:
     message: str
 
 
-TrainingEvent = Scanned | StageBegan | EpochEnded | CheckpointWritten | Said
+TrainingEvent = Scanned | StageBegan | Progressed | EpochEnded | CheckpointWritten | Said
 
 _TAKE_NUMBERS = f"""
 UPDATE training SET events = events + :count, heard_at = imgq_now() WHERE {FENCE}
@@ -72,21 +85,30 @@ RETURNING events - :count AS before
 """
 _SCANNED = "UPDATE training SET images = :images WHERE job_id = :job_id"
 _STAGE = """
-UPDATE training SET stage = :stage, epoch = NULL, epochs = NULL WHERE job_id = :job_id
+UPDATE training SET stage = :stage, run = NULL, runs = NULL, epoch = NULL, epochs = NULL,
+    done = NULL, total = NULL WHERE job_id = :job_id
 """
+_PROGRESS = "UPDATE training SET done = :done, total = :total WHERE job_id = :job_id"
 _EPOCH_ROW = """
-INSERT INTO training_epoch (job_id, stage, epoch, epochs, token, seq, train_loss, val_loss,
-    macro_f1, learning_rate, images_per_second)
-VALUES (:job_id, :stage, :epoch, :epochs, :token, :seq, :train_loss, :val_loss, :macro_f1,
-    :learning_rate, :images_per_second)
-ON CONFLICT (job_id, stage, epoch) DO UPDATE SET epochs = excluded.epochs, token = excluded.token,
-    seq = excluded.seq, train_loss = excluded.train_loss, val_loss = excluded.val_loss,
-    macro_f1 = excluded.macro_f1, learning_rate = excluded.learning_rate,
-    images_per_second = excluded.images_per_second, ended_at = excluded.ended_at
+INSERT INTO training_epoch (job_id, stage, run, runs, epoch, epochs, token, seq, train_loss,
+    val_loss, macro_f1, learning_rate, images_per_second)
+VALUES (:job_id, :stage, :run, :runs, :epoch, :epochs, :token, :seq, :train_loss, :val_loss,
+    :macro_f1, :learning_rate, :images_per_second)
+ON CONFLICT (job_id, stage, run, epoch) DO UPDATE SET runs = excluded.runs,
+    epochs = excluded.epochs, token = excluded.token, seq = excluded.seq,
+    train_loss = excluded.train_loss, val_loss = excluded.val_loss, macro_f1 = excluded.macro_f1,
+    learning_rate = excluded.learning_rate, images_per_second = excluded.images_per_second,
+    ended_at = excluded.ended_at
+"""
+# A run that began once more, at a lower learning rate, may end sooner than it did before.
+_FORGET_LATER = """
+DELETE FROM training_epoch
+WHERE job_id = :job_id AND stage = :stage AND run = :run AND epoch > :epoch
 """
 # Of all the time the job takes, as far as that is known; a bar never goes back.
 _EPOCH_PROGRESS = """
-UPDATE training t SET stage = :stage, epoch = :epoch, epochs = :epochs,
+UPDATE training t SET stage = :stage, run = :run, runs = :runs, epoch = :epoch, epochs = :epochs,
+    done = NULL, total = NULL,
     train_loss = :train_loss, val_loss = :val_loss, macro_f1 = :macro_f1,
     eta_seconds = CAST(:eta_seconds AS real),
     fraction = greatest(t.fraction, least(1, coalesce(
@@ -97,10 +119,10 @@ UPDATE training t SET stage = :stage, epoch = :epoch, epochs = :epochs,
 FROM job j WHERE t.job_id = :job_id AND j.id = t.job_id
 """
 _CHECKPOINT = """
-INSERT INTO checkpoint (job_id, path, sha256, stage, epoch, token, seq)
-VALUES (:job_id, :path, :sha256, :stage, :epoch, :token, :seq)
+INSERT INTO checkpoint (job_id, path, sha256, stage, run, epoch, token, seq)
+VALUES (:job_id, :path, :sha256, :stage, :run, :epoch, :token, :seq)
 ON CONFLICT (job_id, path) DO UPDATE SET sha256 = excluded.sha256, stage = excluded.stage,
-    epoch = excluded.epoch, token = excluded.token, seq = excluded.seq,
+    run = excluded.run, epoch = excluded.epoch, token = excluded.token, seq = excluded.seq,
     written_at = excluded.written_at
 """
 _PROGRESSED = "UPDATE training SET idle_attempts = 0 WHERE job_id = :job_id"
@@ -133,9 +155,12 @@ def _store(connection: Connection, keys: dict[str, Any], event: TrainingEvent) -
             connection.execute(text(_SCANNED), {**keys, "images": event.images})
         case StageBegan():
             connection.execute(text(_STAGE), {**keys, "stage": event.stage})
+        case Progressed():
+            connection.execute(text(_PROGRESS), {**keys, **asdict(event)})
         case EpochEnded():
             values = {**keys, **asdict(event)}
             connection.execute(text(_EPOCH_ROW), values)
+            connection.execute(text(_FORGET_LATER), values)
             connection.execute(text(_EPOCH_PROGRESS), values)
         case CheckpointWritten():
             failpoint("checkpoint.before_row", str(event.path))

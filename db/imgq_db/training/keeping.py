@@ -1,10 +1,11 @@
 """What trainings leave in the data directory: reports, datasets and test pictures, by digest."""
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -53,7 +54,7 @@ def folder_digest(folder: Path) -> str:
 
 def keep_folder(folder: Path, target: Path) -> None:
     """Copy a folder of plain files to its place, whole or not at all; one that is there stays."""
-    if target.is_dir():
+    if touch(target):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".incoming-"))
@@ -85,6 +86,34 @@ def keep_picture(settings: Settings, digest: bytes, content: bytes) -> bool:
     written.chmod(0o644)
     written.replace(target)
     return True
+
+
+def touch(path: Path) -> bool:
+    """Make a file or folder young, so that nobody sweeps it up; False: it is not there."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_if(path: Path, unused: Callable[[Path], bool]) -> bool:
+    """Remove a file or folder; tell whether it was.
+
+    unused: asked once it is out of everybody's reach, and given where it is then; if it is not, it
+    is put back.
+    """
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=".deleted-"))
+    kept, removed = aside / path.name, False
+    try:
+        with contextlib.suppress(FileNotFoundError):  # another process removes it
+            path.rename(kept)
+            removed = unused(kept)
+    finally:  # also where whether it is used could not be asked
+        if not removed and kept.exists() and not path.exists():
+            kept.rename(path)
+        shutil.rmtree(aside)
+    return removed
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -144,13 +144,15 @@ def begin_attempt(engine: Engine, lease: TrainingLease, resumed: Checkpoint | No
         **lease.fence,
         "seq": resumed.seq if resumed else 0,
         "stage": resumed.stage if resumed else None,
+        "run": resumed.run if resumed else None,
         "epoch": resumed.epoch if resumed else None,
     }
     with engine.begin() as connection:
         held = connection.execute(
             text(
-                "UPDATE training SET stage = :stage, epoch = :epoch, epochs = NULL,"
-                f" eta_seconds = NULL WHERE {FENCE}"
+                "UPDATE training SET stage = :stage, run = :run, runs = NULL, epoch = :epoch,"
+                " epochs = NULL, done = NULL, total = NULL, eta_seconds = NULL"
+                f" WHERE {FENCE}"
             ),
             behind,
         )
@@ -160,7 +162,7 @@ def begin_attempt(engine: Engine, lease: TrainingLease, resumed: Checkpoint | No
         connection.execute(
             text(
                 "DELETE FROM training_epoch WHERE job_id = :job_id AND seq > :seq AND NOT"
-                " coalesce(stage = :stage AND epoch <= :epoch, false)"
+                " coalesce(stage = :stage AND run = :run AND epoch <= :epoch, false)"
             ),
             behind,
         )

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 
 #: Columns of `training t` for `progress_from_row`, each behind a prefix of its own.
 PROGRESS_COLUMNS = """t.images AS training_images, t.stage AS training_stage,
+t.done AS training_done, t.total AS training_total, t.run AS training_run, t.runs AS training_runs,
 t.epoch AS training_epoch, t.epochs AS training_epochs, t.fraction AS training_fraction,
 t.eta_seconds AS training_eta_seconds, t.train_loss AS training_train_loss,
 t.val_loss AS training_val_loss, t.macro_f1 AS training_macro_f1,
@@ -21,12 +22,17 @@ LOG_PAGE = 500
 class TrainingProgress:
     """How far a train or evaluate job is. None: not known yet.
 
-    epoch: the last one that ended, of `epochs` in this stage. fraction: 0..1 of the whole job.
-    reported: there is a report.
+    done, total: pictures in this stage, or in its epoch. run: which of the stage's runs the last
+    epoch was in. epoch: the last one that ended, of `epochs` in this run. fraction: 0..1 of the
+    whole job. reported: there is a report.
     """
 
     images: int | None = None
     stage: str | None = None
+    done: int | None = None
+    total: int | None = None
+    run: int | None = None
+    runs: int | None = None
     epoch: int | None = None
     epochs: int | None = None
     fraction: float | None = None
@@ -39,9 +45,11 @@ class TrainingProgress:
 
 @dataclass(frozen=True, slots=True)
 class TrainingEpoch:
-    """One epoch of one stage, counted once however often it was begun."""
+    """One epoch of one run of a stage, counted once however often it was begun."""
 
     stage: str
+    run: int
+    runs: int
     epoch: int
     epochs: int
     train_loss: float | None
@@ -67,6 +75,10 @@ def progress_from_row(row: Any, *, succeeded: bool) -> TrainingProgress:
     return TrainingProgress(
         images=row.training_images,
         stage=row.training_stage,
+        done=row.training_done,
+        total=row.training_total,
+        run=row.training_run,
+        runs=row.training_runs,
         epoch=row.training_epoch,
         epochs=row.training_epochs,
         fraction=1.0 if succeeded else row.training_fraction,
@@ -83,9 +95,9 @@ def list_epochs(engine: Engine, job_id: int) -> tuple[TrainingEpoch, ...]:
     with engine.connect() as connection:
         rows = connection.execute(
             text(
-                "SELECT stage, epoch, epochs, train_loss, val_loss, macro_f1, learning_rate,"
-                " images_per_second, ended_at FROM training_epoch WHERE job_id = :id"
-                " ORDER BY seq, stage, epoch"
+                "SELECT stage, run, runs, epoch, epochs, train_loss, val_loss, macro_f1,"
+                " learning_rate, images_per_second, ended_at FROM training_epoch"
+                " WHERE job_id = :id ORDER BY seq, stage, run, epoch"
             ),
             {"id": job_id},
         )

@@ -20,8 +20,8 @@ CHECKS = {
         SELECT count(*) FROM training t JOIN job j ON j.id = t.job_id WHERE j.id = :id
         AND j.state IN ('queued', 'running') AND t.state NOT IN ('pending', 'leased')""",
     "every epoch is counted once, and none before the first": """
-        SELECT count(*) FROM (SELECT stage, count(*) AS rows, max(epoch) AS last, min(epoch) AS
-            first FROM training_epoch WHERE job_id = :id GROUP BY stage) stages
+        SELECT count(*) FROM (SELECT stage, run, count(*) AS rows, max(epoch) AS last,
+            min(epoch) AS first FROM training_epoch WHERE job_id = :id GROUP BY stage, run) runs
         WHERE rows <> last - first + 1 OR first NOT IN (0, 1)""",
     "no epoch and no checkpoint has a token that was not given": """
         SELECT (SELECT count(*) FROM training_epoch e WHERE e.job_id = t.job_id

@@ -158,11 +158,16 @@ def test_progress_of_a_training_is_shown(
 ) -> None:
     execute(
         "UPDATE training SET stage = 'finetune', epoch = 3, epochs = 8, fraction = 0.5,"
-        " eta_seconds = 60, train_loss = 0.25, val_loss = 0.5, macro_f1 = 0.75, images = 90"
+        " eta_seconds = 60, train_loss = 0.25, val_loss = 0.5, macro_f1 = 0.75, images = 90,"
+        " done = 1200, total = 5000, run = 2, runs = 3"
     )
     assert api("GET", f"/v1/jobs/{training.uid}").json["progress"] == {
         "images": 90,
         "stage": "finetune",
+        "done": 1200,
+        "total": 5000,
+        "run": 2,
+        "runs": 3,
         "epoch": 3,
         "epochs": 8,
         "fraction": 0.5,

@@ -24,7 +24,15 @@ from imgq_db.sources import FILE_ROOT
 from imgq_db.summaries import summarize
 from imgq_db.train_options import TrainOptions
 from imgq_db.training.attempts import expire_trainings
-from imgq_db.training.events import LOG_LINES, CheckpointWritten, EpochEnded, Said, store_events
+from imgq_db.training.events import (
+    LOG_LINES,
+    CheckpointWritten,
+    EpochEnded,
+    Progressed,
+    Said,
+    StageBegan,
+    store_events,
+)
 from imgq_db.training.leases import (
     TrainingLease,
     begin_attempt,
@@ -68,12 +76,12 @@ def claimed(engine: Engine) -> Callable[[], TrainingLease]:
     return claim
 
 
-def epoch(number: int, stage: str = "probe") -> EpochEnded:
-    return EpochEnded(stage, number, 4, 0.5, 0.6, 0.7, 0.1, 9.0, 30.0)
+def epoch(number: int, stage: str = "probe", run: int = 1) -> EpochEnded:
+    return EpochEnded(stage, run, 2, number, 4, 0.5, 0.6, 0.7, 0.1, 9.0, 30.0)
 
 
 def checkpoint(number: int) -> CheckpointWritten:
-    return CheckpointWritten(Path(f"checkpoints/{number}"), "ab", "probe", number)
+    return CheckpointWritten(Path(f"checkpoints/{number}"), "ab", "probe", 1, number)
 
 
 def broken_rules(engine: Engine, job: Job) -> list[str]:
@@ -146,6 +154,55 @@ def test_a_resumed_training_counts_every_epoch_once(
     with pytest.raises(LeaseLost):
         store_events(engine, first, [epoch(9)])
     assert broken_rules(engine, job) == []
+
+
+def test_runs_of_a_stage_keep_their_epochs_apart(
+    engine: Engine, training: Callable[..., Job], claimed: Callable[[], TrainingLease]
+) -> None:
+    job = training()
+    lease = claimed()
+    store_events(engine, lease, [epoch(1), epoch(2), epoch(3), epoch(1, run=2), epoch(2, run=2)])
+    # The loss of the second run was no number: it began once more.
+    store_events(engine, lease, [epoch(1, run=2)])
+    epochs = [(each.run, each.runs, each.epoch) for each in list_epochs(engine, job.id)]
+    assert epochs == [(1, 2, 1), (1, 2, 2), (1, 2, 3), (2, 2, 1)]
+    found = get_job(engine, job.uid).training
+    assert found and (found.run, found.runs, found.epoch) == (2, 2, 1)
+    assert broken_rules(engine, job) == []
+
+
+def test_a_training_resumed_in_a_later_run_keeps_those_before(
+    engine: Engine, training: Callable[..., Job], claimed: Callable[[], TrainingLease]
+) -> None:
+    job = training()
+    first = claimed()
+    written = CheckpointWritten(Path("checkpoints/1"), "ab", "probe", 2, 1)
+    store_events(engine, first, [epoch(1), epoch(2), written, epoch(1, run=2), epoch(2, run=2)])
+    release_training(engine, first)
+    second = claimed()
+    begin_attempt(engine, second, second.checkpoints[0])
+    epochs = [(each.run, each.epoch) for each in list_epochs(engine, job.id)]
+    assert epochs == [(1, 1), (1, 2), (2, 1)]
+
+
+def test_pictures_are_counted_until_the_stage_or_the_epoch_ends(
+    engine: Engine, training: Callable[..., Job], claimed: Callable[[], TrainingLease]
+) -> None:
+    job = training()
+    lease = claimed()
+    seen = []
+    for event in (
+        Progressed(5, None),
+        Progressed(7, 9),
+        epoch(1),
+        Progressed(3, 9),
+        StageBegan("x"),
+    ):
+        store_events(engine, lease, [event])
+        found = get_job(engine, job.uid).training
+        assert found is not None
+        seen.append((found.done, found.total))
+    assert seen == [(5, None), (7, 9), (None, None), (3, 9), (None, None)]
 
 
 def test_attempts_without_a_checkpoint_end_the_job_and_those_with_one_do_not(

@@ -40,7 +40,7 @@ def checkpoint(work: Path, epoch: int) -> None:
     (folder / "tensors.safetensors").write_bytes(tensors)
     state = json.dumps({"epoch": epoch, "tensors_sha256": sha256(tensors)}).encode()
     (folder / "state.json").write_bytes(state)
-    say("checkpoint", path=str(folder), sha256=sha256(state), stage="finetune", epoch=epoch)
+    say("checkpoint", path=str(folder), sha256=sha256(state), stage="finetune", run=1, epoch=epoch)
 
 
 def write_artifact(folder: Path, seed: int) -> None:
@@ -135,6 +135,8 @@ def main() -> None:
         say(
             "epoch",
             stage="finetune",
+            run=1,
+            runs=1,
             epoch=epoch,
             epochs=knobs.get("epochs", 2),
             train_loss=1 / epoch,

@@ -123,6 +123,10 @@ def make_training(make_job: Callable[..., dict[str, Any]]) -> Callable[..., dict
         progress = {
             "images": 90,
             "stage": "finetune",
+            "done": None,
+            "total": None,
+            "run": 1,
+            "runs": 1,
             "epoch": 3,
             "epochs": 8,
             "fraction": 0.5,

@@ -31,6 +31,8 @@ RESULT = {
 EPOCHS = [
     {
         "stage": "finetune",
+        "run": 1,
+        "runs": 1,
         "epoch": number,
         "epochs": 8,
         "train_loss": 0.5 / number,

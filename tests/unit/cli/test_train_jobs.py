@@ -46,6 +46,27 @@ def test_status_of_a_running_training(server: FakeServer, imgq: Imgq, make_train
     assert "imagenet:1" in shown
 
 
+def test_status_of_one_of_several_runs_and_of_a_long_epoch(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    far = {"run": 2, "runs": 3, "done": 1200, "total": 5000}
+    server.on("GET", JOB, Answer(make_training("running", **far)))
+
+    assert "run 2/3 · epoch 3/8 · loss 0.412 · macro-F1 0.873 · 1 200/5 000 images" in (
+        imgq("status", UID).stdout
+    )
+
+
+def test_status_of_a_scan_counts_its_files(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    nothing = dict.fromkeys(make_training()["progress"])
+    scan = nothing | {"stage": "scan", "done": 12_300, "total": 100_000}
+    server.on("GET", JOB, Answer(make_training("running", **scan)))
+
+    assert "Scanning 12 300/100 000 images" in imgq("status", UID).stdout
+
+
 def test_status_of_a_training_that_is_done(
     server: FakeServer, imgq: Imgq, make_training: Make
 ) -> None:
@@ -123,6 +144,8 @@ def test_a_server_that_is_away_for_a_moment_loses_no_epoch(
 ) -> None:
     epoch = {
         "stage": "probe",
+        "run": 2,
+        "runs": 3,
         "epoch": 1,
         "epochs": 1,
         "train_loss": 0.5,
@@ -138,7 +161,7 @@ def test_a_server_that_is_away_for_a_moment_loses_no_epoch(
     server.on("GET", f"{JOB}/epochs", Answer({"items": [epoch], "next_cursor": None}))
     result = imgq("watch", UID)
 
-    assert "Probing       epoch 1/1  loss 0.500  validation loss 0.250\n" in result.stderr
+    assert "Probing       run 2/3  epoch 1/1  loss 0.500  validation loss 0.250\n" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [("results", UID), ("diff", UID, UID)])

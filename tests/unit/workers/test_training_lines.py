@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from imgq_db.jobs import JobError
-from imgq_db.training.events import CheckpointWritten, EpochEnded, Said, Scanned, StageBegan
+from imgq_db.training.events import (
+    CheckpointWritten,
+    EpochEnded,
+    Progressed,
+    Said,
+    Scanned,
+    StageBegan,
+)
 from imgq_workers.training.lines import Done, Failed, understand
 
 WORK = Path("/data/work")
@@ -23,17 +30,25 @@ def test_events_are_read() -> None:
         Said("info", "few"),
     ]
     assert heard(event="stage", stage="probe") == [StageBegan("probe")]
+    assert heard(event="progress", done=7, total=None) == [Progressed(7, None)]
     assert heard(event="log", level="warning", message="m") == [Said("warning", "m")]
     assert heard(
-        event="checkpoint", path="/data/work/checkpoints/1", sha256="ab", stage="s", epoch=1
-    ) == [CheckpointWritten(Path("checkpoints/1"), "ab", "s", 1)]
+        event="checkpoint", path="/data/work/checkpoints/1", sha256="ab", stage="s", run=2, epoch=1
+    ) == [CheckpointWritten(Path("checkpoints/1"), "ab", "s", 2, 1)]
 
 
 def test_numbers_that_are_none_are_none() -> None:
     (epoch,) = heard(
-        event="epoch", stage="s", epoch=1, epochs=0, train_loss=float("inf"), macro_f1=0.5
+        event="epoch",
+        stage="s",
+        run=2,
+        runs=3,
+        epoch=1,
+        epochs=0,
+        train_loss=float("inf"),
+        macro_f1=0.5,
     )
-    assert epoch == EpochEnded("s", 1, 1, None, None, 0.5, None, None, None)
+    assert epoch == EpochEnded("s", 2, 3, 1, 1, None, None, 0.5, None, None, None)
 
 
 def test_ends_are_read() -> None:

@@ -65,7 +65,7 @@ def make_dataset(
     if len(listing.labels) < LEAST_CLASSES:
         raise TooFewClasses(listing.labels)
     gathered = gather(source, listing, limits=limits, crew=crew, stop=stop, progress=progress)
-    likeness = find_likeness(gathered, stop)
+    likeness = _likeness(gathered, stop, progress)
     pictures, conflicts = _without_conflicts(gathered, likeness)
     labels = _labels(listing, gathered)
     _check_counts(root, labels, listing, pictures)
@@ -96,7 +96,7 @@ def make_evaluation_set(
     unknown = [label for label in _labels(listing, gathered) if label not in known]
     if unknown:
         raise LabelsUnknown(unknown)
-    likeness = find_likeness(gathered, stop)
+    likeness = _likeness(gathered, stop, progress)
     pictures, conflicts = _without_conflicts(gathered, likeness)
     if not pictures:
         raise NothingReadable(source.root, len(listing.files))
@@ -127,6 +127,16 @@ def _only_test(listing: Listing) -> Listing:
     note = f"Only the test split was taken: {len(files)} of {len(listing.files)} files."
     labels = tuple(sorted({file.label for file in files}))
     return replace(listing, files=files, labels=labels, notes=(*listing.notes, note))
+
+
+def _likeness(gathered: Gathered, stop: Stop, progress: Progress) -> Likeness:
+    count = len(gathered.files)
+
+    def stop_after_a_part() -> bool:
+        progress(count, count)
+        return stop()
+
+    return find_likeness(gathered, stop_after_a_part)
 
 
 def _without_conflicts(

@@ -1,5 +1,6 @@
 """The plots of a report."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -63,23 +64,40 @@ def draw_plots(evaluation: Evaluation, epochs: Sequence[EpochRow]) -> tuple[Plot
 def _learning(epochs: Sequence[EpochRow]) -> Iterator[Plot]:
     losses: list[Row] = []
     scores: list[Row] = []
-    for number, row in enumerate(epochs, 1):
+    chosen = [row for row in epochs if row.chosen]
+    for number, row in enumerate(chosen, 1):
         losses.append({"x": number, "y": row.train_loss, "series": "training"})
         losses.append({"x": number, "y": row.val_loss, "series": "validation"})
-        scores.append({"x": number, "y": row.macro_f1, "series": visible(row.stage)})
+    names = _run_names(epochs)
+    for row in epochs:
+        name = names[row.stage, row.run]
+        scores.append({"x": row.epoch, "y": row.macro_f1, "series": name})
     losses = [row for row in losses if row["y"] is not None]
     scores = [row for row in scores if row["y"] is not None]
-    stages = list(dict.fromkeys(visible(row.stage) for row in epochs))
+    runs = [name for name in names.values() if any(row["series"] == name for row in scores)]
     if losses:
-        alt = f"Training and validation loss over {len(epochs)} epochs."
+        alt = f"Training and validation loss over {len(chosen)} epochs."
         spec = lines(losses, "epoch", "loss (nats)", ("training", "validation"), whole_x=True)
         yield _plot("loss", "Loss", alt, spec)
     if scores:
         best = max(float(row["y"] or 0) for row in scores)
         alt = f"Macro F1 on the validation split over {len(epochs)} epochs; the best is {best:.3f}."
         title = "macro F1 (validation)"
-        spec = lines(scores, "epoch", title, stages, whole_x=True, share_y=True)
+        spec = lines(scores, "epoch", title, runs, whole_x=True, share_y=True)
         yield _plot("macro-f1", "Macro F1", alt, spec)
+
+
+def _run_names(epochs: Sequence[EpochRow]) -> dict[tuple[str, int], str]:
+    """Return what each run is called: by its stage, with a number where there are several."""
+    runs = sorted({(row.stage, row.run) for row in epochs})
+    chosen = {(row.stage, row.run) for row in epochs if row.chosen}
+    stages = Counter(stage for stage, _ in runs)
+    names = {}
+    for stage, run in runs:
+        name = f"{stage} {run}" if stages[stage] > 1 else stage
+        mark = ", chosen" if stages[stage] > 1 and (stage, run) in chosen else ""
+        names[stage, run] = visible(name + mark)
+    return names
 
 
 def _confusion(evaluation: Evaluation) -> Iterator[Plot]:

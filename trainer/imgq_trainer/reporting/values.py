@@ -20,12 +20,16 @@ class EpochRow:
     """What one epoch of training showed; None for what was not measured or is not finite."""
 
     stage: str
-    #: from 1, within its stage
+    #: from 1, within its run
     epoch: Annotated[int, Field(ge=1)]
     train_loss: float | None = None
     val_loss: float | None = None
     macro_f1: float | None = None
     learning_rate: float | None = None
+    #: from 1, within its stage; each has a seed or a network of its own
+    run: Annotated[int, Field(ge=1)] = 1
+    #: whether the model came of this run
+    chosen: bool = True
 
 
 @dataclass(frozen=True, slots=True)

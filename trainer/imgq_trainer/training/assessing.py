@@ -30,12 +30,12 @@ def run_evaluation(spec: EvaluateSpec, events: Events, stop: Stop) -> None:
             limits=limits,
             crew=crew,
             stop=stop,
-            progress=lambda done, total: None,
+            progress=events.progress,
         )
         write_dataset(spec.work_dir / "dataset", dataset)
         say_scanned(events, dataset)
         events.stage(Stage.EVALUATE)
-        judge = Judge(spec.root, limits, crew, device, stop)
+        judge = Judge(spec.root, limits, crew, device, stop, events.progress)
         scored = judge.score(judge.classifier(artifact), dataset.examples)
         events.stage(Stage.REPORT)
         title = str(artifact.model.provenance.get("title") or spec.artifact.name)

@@ -40,8 +40,9 @@ class Candidate:
     how: Preprocessing
     state: Mapping[str, torch.Tensor]
     val_logits: Logits
-    #: after how many epochs, 0 for a probe
+    #: after how many epochs, and how many the schedule was for; 0 for a probe
     best_epoch: int
+    epochs: int
     history: tuple[dict[str, Any], ...]
     seed: int
 
@@ -110,7 +111,7 @@ class Prober:
         memory = keeper.finished.get(name)
         if memory is None:
             memory = self._fit()
-            keeper.finish(name, memory, stage=Stage.PROBE, epoch=0)
+            keeper.finish(name, memory, stage=Stage.PROBE, run=1, epoch=0)
         probe = Probe(memory.tensors["weight"], memory.tensors["bias"], memory.facts["l2"])
         logits: Logits = memory.tensors["val_logits"].numpy()
         return self._candidate(probe, logits), probe
@@ -126,6 +127,7 @@ class Prober:
                 self.shop.balance(*both),
                 [probe.l2],
                 self.shop.config.probe.iterations,
+                alive=self._alive,
             )
         return self._candidate(again, logits), again
 
@@ -138,7 +140,14 @@ class Prober:
             return stored
         machine = self.shop.loop.machine
         network = self.start.build(self.shop.classes)
-        features = embed(network, self.pictures, str(machine.device), self.shop.crew, machine.stop)
+        features = embed(
+            network,
+            self.pictures,
+            str(machine.device),
+            self.shop.crew,
+            machine.stop,
+            self.shop.loop.events.progress,
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new.npy")
         np.save(fresh, features)
@@ -155,28 +164,38 @@ class Prober:
                 self.shop.balance(Split.TRAIN),
                 knobs.l2,
                 knobs.iterations,
+                alive=self._alive,
             )
         best = choose_probe(probes, features[val], pool.truth[val])
         logits = torch.from_numpy(best.logits(features[val]))
         tensors = {"weight": best.weight, "bias": best.bias, "val_logits": logits}
         return Memory({"l2": best.l2}, tensors)
 
+    def _alive(self) -> None:
+        count = len(self.pictures)
+        self.shop.loop.events.progress(count, count)
+
     def _candidate(self, probe: Probe, logits: Logits) -> Candidate:
         network = with_probe(self.start.build(self.shop.classes), probe)
         how, seed = self.pictures.how, self.shop.seed
         state = network.state_dict()
-        return Candidate("probe", Stage.PROBE, self.start, how, state, logits, 0, (), seed)
+        return Candidate("probe", Stage.PROBE, self.start, how, state, logits, 0, 0, (), seed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkTrainer:
-    """Trains one network on one kind of pictures. probe: what its head begins with, if any."""
+    """Trains one network on one kind of pictures. probe: what its head begins with, if any.
+
+    runs_before, runs: of the stage, before this network's and in all.
+    """
 
     shop: Workshop
     stage: Stage
     start: Start
     pictures: Pictures
     knobs: NetworkKnobs
+    runs_before: int
+    runs: int
 
     def make(self, probe: Probe | None) -> list[Candidate]:
         """Return a candidate for each seed, until the time is over."""
@@ -197,9 +216,12 @@ class NetworkTrainer:
         course = replace(
             first,
             stage=Stage.REFIT,
+            run=1,
+            runs=1,
             train=self.shop.sample(self.pictures, *both),
             val=None,
             balance=self.shop.balance(*both),
+            epochs=candidate.epochs,
             stop_after=candidate.best_epoch,
         )
         again = self._candidate(course, self.shop.loop.train(course))
@@ -219,6 +241,8 @@ class NetworkTrainer:
         return Course(
             name=name,
             stage=self.stage,
+            run=self.runs_before + number + 1,
+            runs=self.runs,
             begin=self._begin(probe),
             classes=self.shop.classes,
             knobs=self.knobs,
@@ -250,6 +274,7 @@ class NetworkTrainer:
             state,
             trained.val_logits,
             trained.best_epoch,
+            trained.epochs,
             trained.history,
             course.seed,
         )

@@ -15,7 +15,7 @@ from imgq_trainer.evaluating.promotion import LEAST_PICTURES, Decision, compare
 from imgq_trainer.evaluating.scored import Flags
 from imgq_trainer.file_pixels import ReadLimits
 from imgq_trainer.training.events import Events, Stage
-from imgq_trainer.training.pictures import Stop
+from imgq_trainer.training.pictures import Progress, Stop
 from imgq_trainer.training.scoring import Judge
 from imgq_trainer.training.spec import CompareSpec
 
@@ -32,7 +32,9 @@ def run_comparison(spec: CompareSpec, events: Events, stop: Stop) -> None:
     pictures = _read_pictures(spec, champion.model.labels)
     events.scanned(Counter(each.label for each in pictures), spec.notes)
     events.stage(Stage.EVALUATE)
-    champion_correct, challenger_correct = _judge(spec, pictures, (champion, challenger), stop)
+    champion_correct, challenger_correct = _judge(
+        spec, pictures, (champion, challenger), stop, events.progress
+    )
     decision = compare(
         champion_correct,
         challenger_correct,
@@ -72,7 +74,11 @@ def _read_pictures(spec: CompareSpec, labels: Sequence[str]) -> tuple[_Picture, 
 
 
 def _judge(
-    spec: CompareSpec, pictures: Sequence[_Picture], models: Sequence[Artifact], stop: Stop
+    spec: CompareSpec,
+    pictures: Sequence[_Picture],
+    models: Sequence[Artifact],
+    stop: Stop,
+    progress: Progress,
 ) -> list[Flags]:
     """Return for each model which pictures it has right, by the label's name.
 
@@ -84,7 +90,7 @@ def _judge(
     truth = np.array([each.label for each in pictures])
     flags = []
     with Crew(spec.threads) as crew:
-        judge = Judge(spec.root, limits, crew, str(find_device(spec.device)), stop)
+        judge = Judge(spec.root, limits, crew, str(find_device(spec.device)), stop, progress)
         for model in models:
             scored = judge.score(judge.classifier(model), [each.example for each in pictures])
             flags.append(np.array(model.model.labels)[scored.predicted] == truth)

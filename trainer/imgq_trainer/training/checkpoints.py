@@ -66,20 +66,20 @@ class Keeper:
         """Return how old the last checkpoint is."""
         return time.monotonic() - self._written_at
 
-    def keep(self, course: str, memory: Memory, *, stage: str, epoch: int) -> None:
+    def keep(self, course: str, memory: Memory, *, stage: str, run: int, epoch: int) -> None:
         """Write what a course that is underway remembers. epoch: how many are behind."""
-        self._write(replace(self._last, underway=(course, memory)), stage, epoch)
+        self._write(replace(self._last, underway=(course, memory)), stage, run, epoch)
 
-    def finish(self, course: str, memory: Memory, *, stage: str, epoch: int) -> None:
+    def finish(self, course: str, memory: Memory, *, stage: str, run: int, epoch: int) -> None:
         """Write down that a course is at its end."""
         finished = {**self._last.finished, course: memory}
-        self._write(replace(self._last, finished=finished, underway=None), stage, epoch)
+        self._write(replace(self._last, finished=finished, underway=None), stage, run, epoch)
 
-    def _write(self, checkpoint: Checkpoint, stage: str, epoch: int) -> None:
+    def _write(self, checkpoint: Checkpoint, stage: str, run: int, epoch: int) -> None:
         self._last = replace(checkpoint, number=checkpoint.number + 1)
         path, digest = write_checkpoint(self._folder, self._last)
         self._written_at = time.monotonic()
-        self._events.checkpoint(path, digest, stage, epoch)
+        self._events.checkpoint(path, digest, stage=stage, run=run, epoch=epoch)
         kept = {_name(self._last.number - age) for age in range(KEPT)}
         for other in self._folder.glob("[0-9]*"):
             if other.name not in kept:  # older, or of a training before this one

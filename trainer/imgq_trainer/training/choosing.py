@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from imgq_trainer.artifacts import Preprocessing
 from imgq_trainer.datasets.values import Split
@@ -27,6 +28,16 @@ FEW_PICTURES = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """words: what was decided. rejected: epochs of the candidates that were not chosen."""
+
+    best: Candidate
+    probe: Candidate | None
+    words: str
+    rejected: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Makers:
     """Makes the plan's candidates, and the chosen one once more."""
 
@@ -35,8 +46,8 @@ class Makers:
     #: the pictures that are learned from, in a view
     pictures: Callable[[Preprocessing], Pictures]
 
-    def best(self) -> tuple[Candidate, Candidate | None, str]:
-        """Return the best candidate on validation, the probe, and what was decided."""
+    def choose(self) -> Choice:
+        """Make the candidates, and choose the best one on validation."""
         truth = self.shop.pool.truth[self.shop.pool.rows(Split.VAL)]
         made: list[Candidate] = []
         probe: Probe | None = None
@@ -57,7 +68,9 @@ class Makers:
         best = choose(kept, truth)
         compared = _compared(made, best, truth)
         self.shop.loop.events.log(compared)
-        return best, made[0] if self.plan.probed else None, compared
+        others = (row for each in made if each is not best for row in each.history)
+        rejected = tuple({**row, "chosen": False} for row in others)
+        return Choice(best, made[0] if self.plan.probed else None, compared, rejected)
 
     def refitted(self, best: Candidate) -> tuple[Candidate, str]:
         """Return the chosen candidate trained on validation's pictures too, where that is sound."""
@@ -107,16 +120,28 @@ class Makers:
     def _trainers(self) -> Iterator[NetworkTrainer]:
         config, plan = self.shop.config, self.plan
         if plan.finetuned:
-            yield self._trainer(Stage.FINETUNE, plan.start, plan.how, config.finetune)
+            yield self._trainer(Stage.FINETUNE, plan.start, plan.how, config.finetune, 0, 1)
+        networks = plan.blank + (plan.small is not None)
         if plan.blank:
-            yield self._trainer(Stage.SCRATCH, plan.start, plan.how, config.scratch)
+            yield self._trainer(Stage.SCRATCH, plan.start, plan.how, config.scratch, 0, networks)
         if plan.small is not None:
-            yield self._trainer(Stage.SCRATCH, plan.small, plan.small.preprocessing, config.scratch)
+            how = plan.small.preprocessing
+            before = networks - 1
+            yield self._trainer(Stage.SCRATCH, plan.small, how, config.scratch, before, networks)
 
     def _trainer(
-        self, stage: Stage, start: Start, how: Preprocessing, knobs: NetworkKnobs
+        self,
+        stage: Stage,
+        start: Start,
+        how: Preprocessing,
+        knobs: NetworkKnobs,
+        before: int,
+        networks: int,
     ) -> NetworkTrainer:
-        return NetworkTrainer(self.shop, stage, start, self.pictures(how), knobs)
+        """before, networks: of this stage, before this one and in all."""
+        pictures, seeds = self.pictures(how), knobs.seeds
+        runs = networks * seeds
+        return NetworkTrainer(self.shop, stage, start, pictures, knobs, before * seeds, runs)
 
     def _say(self, stage: Stage) -> None:
         self.shop.loop.events.stage(stage)

@@ -38,8 +38,10 @@ class Sample:
 class Course:
     #: of its own within a training, as in "finetune-0"
     name: str
-    #: what events call it
+    #: what events call it: a stage, and which of its courses, from 1
     stage: Stage
+    run: int
+    runs: int
     #: builds the network it starts with, always the same one
     begin: Callable[[], nn.Module]
     classes: int
@@ -63,6 +65,8 @@ class Trained:
     val_logits: Logits
     #: the epoch that the weights are of, from 1
     best_epoch: int
+    #: what the schedule was for
+    epochs: int
     #: as in events.Epoch
     history: tuple[dict[str, Any], ...]
 

@@ -15,14 +15,21 @@ from imgq_trainer.networks import PixelNetwork
 from imgq_trainer.openvino_engine import openvino_engine
 from imgq_trainer.preprocessing import Pixels
 from imgq_trainer.torch_engine import torch_engine
-from imgq_trainer.training.pictures import Pictures, Stop, in_runs
+from imgq_trainer.training.pictures import Pictures, Progress, Stop, in_runs
 
 Features = npt.NDArray[np.float32]
 #: pictures that a thread takes at a time, at least
 RUN = 16
 
 
-def embed(network: nn.Module, pictures: Pictures, device: str, crew: Crew, stop: Stop) -> Features:
+def embed(
+    network: nn.Module,
+    pictures: Pictures,
+    device: str,
+    crew: Crew,
+    stop: Stop,
+    progress: Progress,
+) -> Features:
     """Return every picture's features, (N, D), in the fastest precision that keeps labels.
 
     network: not changed. Raises DatasetChanged, PictureUnreadable, Stopped.
@@ -35,7 +42,10 @@ def embed(network: nn.Module, pictures: Pictures, device: str, crew: Crew, stop:
         tiles = range(0, len(seen), engine.tile)
         return np.concatenate([_compute(engine, seen[at : at + engine.tile]) for at in tiles])
 
-    parts = [part for _, part in in_runs(work, len(pictures), run, crew, stop)]
+    parts = []
+    for rows, part in in_runs(work, len(pictures), run, crew, stop):
+        parts.append(part)
+        progress(rows.stop, len(pictures))
     return np.concatenate(parts)
 
 

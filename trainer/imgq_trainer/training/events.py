@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from imgq_trainer.errors import TrainerError
+
+#: progress is told at most so often; whoever listens may take minutes of silence for a standstill
+PROGRESS_SECONDS = 2.0
 
 
 class Stage(StrEnum):
@@ -24,10 +28,12 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One pass over the training pictures. epoch: from 1. val_loss, macro_f1: None without any
-    validation pictures."""
+    """One pass over the training pictures. run: which of the stage's courses, from 1; epoch: from
+    1 in each. val_loss, macro_f1: None without any validation pictures."""
 
     stage: str
+    run: int
+    runs: int
     epoch: int
     epochs: int
     train_loss: float
@@ -44,18 +50,28 @@ class Events:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
+        self._progress_at = time.monotonic()
 
     def scanned(self, labels: Mapping[str, int], notes: Sequence[str]) -> None:
         self._say("scanned", images=sum(labels.values()), labels=dict(labels), notes=list(notes))
 
     def stage(self, stage: Stage) -> None:
+        self._progress_at = time.monotonic()
         self._say("stage", stage=stage)
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Tell how many pictures of this stage, or of its epoch, are behind; not at each call."""
+        now = time.monotonic()
+        if now - self._progress_at >= PROGRESS_SECONDS:
+            self._progress_at = now
+            self._say("progress", done=done, total=total)
 
     def epoch(self, epoch: Epoch) -> None:
         self._say("epoch", **asdict(epoch))
 
-    def checkpoint(self, path: Path, sha256: str, stage: str, epoch: int) -> None:
-        self._say("checkpoint", path=str(path), sha256=sha256, stage=stage, epoch=epoch)
+    def checkpoint(self, path: Path, sha256: str, *, stage: str, run: int, epoch: int) -> None:
+        where = {"stage": stage, "run": run, "epoch": epoch}
+        self._say("checkpoint", path=str(path), sha256=sha256, **where)
 
     def log(self, message: str, level: Literal["info", "warning"] = "info") -> None:
         self._say("log", level=level, message=message)

@@ -3,7 +3,7 @@
 import gc
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +55,10 @@ class Loop:
         if done is not None:
             return _recall(done)
         with self.machine.repeatable():
-            run = Underway(course, self.machine.device)
             memory = self.keeper.underway(course.name)
+            if memory is not None:
+                course = _as_begun(course, memory)
+            run = Underway(course, self.machine.device)
             if memory is not None:
                 run.restore(memory)
             return self._finish(course, self._train_or_retry(course, run))
@@ -79,11 +81,11 @@ class Loop:
 
     def _finish(self, course: Course, run: Underway) -> Trained:
         state, logits, best_epoch = run.result()
-        trained = Trained(state, logits, best_epoch, tuple(run.history))
-        facts = {"best_epoch": best_epoch, "history": run.history}
+        trained = Trained(state, logits, best_epoch, course.epochs, tuple(run.history))
+        facts = {"best_epoch": best_epoch, "epochs": course.epochs, "history": run.history}
         tensors = {f"state/{name}": value for name, value in state.items()}
         memory = Memory(facts, {**tensors, "val_logits": torch.from_numpy(logits)})
-        self.keeper.finish(course.name, memory, stage=course.stage, epoch=run.epoch)
+        self.keeper.finish(course.name, memory, stage=course.stage, run=course.run, epoch=run.epoch)
         return trained
 
     def _train(self, course: Course, run: Underway) -> None:
@@ -106,6 +108,7 @@ class Loop:
         view = self._view(course, run.epoch)
         unfreeze(run.network, course.knobs, run.epoch, course.epochs)
         rate = 0.0
+        behind = sum(map(len, batches[: run.step]))
         while run.step < len(batches) and not over:
             self._check(course, run)
             progress = (run.epoch + run.step / len(batches)) / course.epochs
@@ -116,6 +119,8 @@ class Loop:
             run.average_weights()
             run.step += 1
             seen += len(rows)
+            behind += len(rows)
+            self.events.progress(behind, len(course.train))
             over = self.machine.time_is_over()
         seconds = max(time.monotonic() - begun, 1e-9)
         logits = self.predict(course.val, run, course) if course.val is not None else None
@@ -126,6 +131,7 @@ class Loop:
         self.events.epoch(
             Epoch(
                 **row,
+                runs=course.runs,
                 epochs=course.stop_after,
                 images_per_second=round(seen / seconds, 1),
                 eta_seconds=round(left, 1),
@@ -141,7 +147,9 @@ class Loop:
             self._keep(course, run)
 
     def _keep(self, course: Course, run: Underway) -> None:
-        self.keeper.keep(course.name, run.memory(), stage=course.stage, epoch=run.epoch)
+        self.keeper.keep(
+            course.name, run.memory(), stage=course.stage, run=course.run, epoch=run.epoch
+        )
 
     def _view(self, course: Course, epoch: int) -> View:
         how = course.train.pictures.how
@@ -236,6 +244,7 @@ class Loop:
                 values = view.plain(sample.pictures.take(rows))
                 with self.machine.autocast(course.knobs.bf16):
                     parts.append(run.scores(values).float().cpu().numpy())
+                self.events.progress(at + len(rows), len(sample))
         return np.concatenate(parts) if parts else np.empty((0, course.classes), np.float32)
 
 
@@ -251,6 +260,12 @@ def _batches(course: Course, epoch: int) -> list[npt.NDArray[np.int64]]:
     return [part.astype(np.int64) for part in np.array_split(order, steps)]
 
 
+def _as_begun(course: Course, memory: Memory) -> Course:
+    """Return the course with the epochs it began with: another device may afford other ones."""
+    facts = memory.facts
+    return replace(course, epochs=facts["epochs"], stop_after=facts["stop_after"])
+
+
 def _recall(memory: Memory) -> Trained:
     state = {
         name.removeprefix("state/"): value
@@ -259,7 +274,8 @@ def _recall(memory: Memory) -> Trained:
     }
     logits: Logits = memory.tensors["val_logits"].numpy()
     history = tuple(memory.facts["history"])
-    return Trained(state, logits, memory.facts["best_epoch"], history)
+    facts = memory.facts
+    return Trained(state, logits, facts["best_epoch"], facts["epochs"], history)
 
 
 def _is_memory(error: BaseException) -> bool:

@@ -27,6 +27,8 @@ from imgq_trainer.training.errors import PictureUnreadable
 
 T = TypeVar("T")
 Stop = Callable[[], bool]
+#: told how many pictures are done, and of how many
+Progress = Callable[[int, int], None]
 #: pictures that a thread decodes at a time
 RUN = 32
 
@@ -98,7 +100,9 @@ def stored_bytes(count: int, how: Preprocessing) -> int:
     return count * how.resize**2 * 3
 
 
-def store_pictures(source: DecodedPictures, folder: Path, stop: Stop) -> StoredPictures:
+def store_pictures(
+    source: DecodedPictures, folder: Path, stop: Stop, progress: Progress
+) -> StoredPictures:
     """Decode every picture once into a file, or find the file of an earlier run.
 
     Raises DatasetChanged, PictureUnreadable, Stopped, OSError if the disk is full.
@@ -112,6 +116,7 @@ def store_pictures(source: DecodedPictures, folder: Path, stop: Stop) -> StoredP
         space = np.lib.format.open_memmap(fresh, "w+", np.uint8, shape)
         for rows, pixels in in_runs(source.take, len(source), RUN, source.crew, stop):
             space[rows.start : rows.stop] = pixels
+            progress(rows.stop, len(source))
         space.flush()
         fresh.replace(path)
     return StoredPictures(source.how, np.load(path, mmap_mode="r"))

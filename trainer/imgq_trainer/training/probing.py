@@ -1,6 +1,6 @@
 """A linear probe: logistic regression on features, solved to the end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +36,14 @@ def fit_probe(
     balance: Balance,
     strengths: Sequence[float],
     iterations: int,
+    *,
+    alive: Callable[[], None],
 ) -> list[Probe]:
     """Return a probe for each strength, from the strongest on, each begun at the one before.
 
-    features: (N, D). The loss is the mean over the pictures plus half of l2 times the squared
-    weights, on features of mean 0 and deviation 1; so it means the same for any N.
+    features: (N, D). alive: called at each step. The loss is the mean over the pictures plus half of
+    l2 times the squared weights, on features of mean 0 and deviation 1; so it means the same for
+    any N.
     """
     values = torch.from_numpy(features)
     mean, deviation = values.mean(0), values.std(0, correction=0).clamp_min(LEAST_DEVIATION)
@@ -50,7 +53,7 @@ def fit_probe(
     bias = torch.zeros(classes, requires_grad=True)
     probes = []
     for l2 in sorted(strengths, reverse=True):
-        _solve(normal, torch.from_numpy(truth), balance, weight, bias, l2, iterations)
+        _solve(normal, torch.from_numpy(truth), balance, weight, bias, l2, iterations, alive)
         plain = weight.detach() / deviation
         probes.append(Probe(plain, bias.detach() - plain @ mean, l2))
     return probes
@@ -77,6 +80,7 @@ def _solve(
     bias: torch.Tensor,
     l2: float,
     iterations: int,
+    alive: Callable[[], None],
 ) -> None:
     solver = torch.optim.LBFGS(
         [weight, bias],
@@ -91,6 +95,7 @@ def _solve(
         scores = torch.addmm(bias, normal, weight.T)
         loss = balance.loss(scores, truth) + l2 / 2 * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
+        alive()
         return loss
 
     solver.step(closure)  # type: ignore[no-untyped-call]

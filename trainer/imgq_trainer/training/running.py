@@ -21,7 +21,7 @@ from imgq_trainer.evaluating.scored import Scored
 from imgq_trainer.file_pixels import ReadLimits
 from imgq_trainer.training.candidates import Candidate, Pool, Workshop
 from imgq_trainer.training.checkpoints import Checkpoint, Keeper, read_checkpoint
-from imgq_trainer.training.choosing import Makers
+from imgq_trainer.training.choosing import Choice, Makers
 from imgq_trainer.training.config import Config, configure
 from imgq_trainer.training.errors import SeveralDevicesUnsupported
 from imgq_trainer.training.events import Events, Stage
@@ -42,10 +42,21 @@ from imgq_trainer.training.plans import check_disk, make_plan, pictures_fit
 from imgq_trainer.training.scoring import Judge
 from imgq_trainer.training.spec import TrainSpec
 from imgq_trainer.training.starting import Start, find_start
+from imgq_trainer.training.work_folders import drop_results, drop_scratch
 from imgq_trainer.training.writing import write_model
 
 #: what one training need not have in common with another to go on from its checkpoint
-NOT_IDENTITY = {"work_dir", "resume", "threads", "max_seconds", "name"}
+NOT_IDENTITY = {
+    "work_dir",
+    "resume",
+    "threads",
+    "device",
+    "processes",
+    "max_seconds",
+    "name",
+    "learned",
+    "all_learned_known",
+}
 
 
 def run_training(spec: TrainSpec, events: Events, stop: Stop) -> None:
@@ -60,13 +71,14 @@ def run_training(spec: TrainSpec, events: Events, stop: Stop) -> None:
         raise SeveralDevicesUnsupported(spec.processes)
     machine = Machine(find_device(spec.device), spec.threads, stop, deadline)
     spec.work_dir.mkdir(parents=True, exist_ok=True)
+    drop_results(spec.work_dir)
     weights = None if config.weights is None else Path(config.weights)
     start = find_start(spec, spec.work_dir / "models", weights)
     check_disk(spec.work_dir, start)
     limits = ReadLimits(spec.max_pixels, spec.max_file_bytes)
     with Crew(spec.threads) as crew, ExitStack() as stack:
         events.stage(Stage.SCAN)
-        dataset = _dataset(spec, limits, crew, stop)
+        dataset = _dataset(spec, limits, crew, stop, events)
         say_scanned(events, dataset)
         _Training(spec, config, events, machine, start, dataset, limits, crew, stack, {}).run()
 
@@ -96,10 +108,10 @@ class _Training:
         for note in notes:
             self.events.log(note)
         makers = Makers(shop, plan, self._pictures)
-        best, probe, compared = makers.best()
-        final, refitted = makers.refitted(best)
+        choice = makers.choose()
+        final, refitted = makers.refitted(choice.best)
         self.events.log(refitted)
-        self._finish(best, final, probe, [*notes, compared, refitted])
+        self._finish(choice, final, [*notes, choice.words, refitted])
 
     def _workshop(self, pool: Pool) -> Workshop:
         folder, spec = self.spec.work_dir, self.spec
@@ -121,12 +133,14 @@ class _Training:
             if spec.preset != "fast" and pictures_fit(
                 spec.work_dir, self.config, len(examples), how
             ):
-                self.views[how] = store_pictures(source, spec.work_dir / "cache", self.machine.stop)
+                folder = spec.work_dir / "cache"
+                self.views[how] = store_pictures(
+                    source, folder, self.machine.stop, self.events.progress
+                )
         return self.views[how]
 
-    def _finish(
-        self, best: Candidate, final: Candidate, probe: Candidate | None, notes: list[str]
-    ) -> None:
+    def _finish(self, choice: Choice, final: Candidate, notes: list[str]) -> None:
+        best, probe = choice.best, choice.probe
         work, spec, dataset = self.spec.work_dir, self.spec, self.dataset
         self.events.stage(Stage.CALIBRATE)
         pool = Pool(dataset)
@@ -136,7 +150,12 @@ class _Training:
         provenance = self._provenance(final, dataset.labels[majority])
         self.events.stage(Stage.EVALUATE)
         judge = Judge(
-            spec.root, self.limits, self.crew, str(self.machine.device), self.machine.stop
+            spec.root,
+            self.limits,
+            self.crew,
+            str(self.machine.device),
+            self.machine.stop,
+            self.events.progress,
         )
 
         def scored(candidate: Candidate, place: str) -> tuple[Artifact, Scored]:
@@ -154,7 +173,7 @@ class _Training:
             model=spec.name,
             settings=_settings(spec, self.config),
             notes=notes,
-            history=final.history,
+            history=(*choice.rejected, *final.history),
             digests={"weights": unjudged.model.weights.sha256},
         )
         verdict = judge_model(
@@ -173,6 +192,8 @@ class _Training:
         artifact = write_model(
             work / "artifact", final, dataset.labels, temperature, metrics, provenance
         )
+        self.stack.close()  # whatever reads the stored pictures
+        drop_scratch(work)
         say_done(self.events, artifact, verdict, dataset, work)
 
     def _provenance(self, final: Candidate, majority: str) -> dict[str, JsonValue]:
@@ -191,7 +212,9 @@ class _Training:
         }
 
 
-def _dataset(spec: TrainSpec, limits: ReadLimits, crew: Crew, stop: Stop) -> Dataset:
+def _dataset(
+    spec: TrainSpec, limits: ReadLimits, crew: Crew, stop: Stop, events: Events
+) -> Dataset:
     """Make the dataset; when a training goes on, it is the one that it began with."""
     folder = spec.work_dir / "dataset"
     if spec.resume is not None and (folder / DATASET_FILE).exists():
@@ -204,7 +227,7 @@ def _dataset(spec: TrainSpec, limits: ReadLimits, crew: Crew, stop: Stop) -> Dat
         limits=limits,
         crew=crew,
         stop=stop,
-        progress=lambda done, total: None,
+        progress=events.progress,
     )
     write_dataset(folder, dataset)
     return dataset

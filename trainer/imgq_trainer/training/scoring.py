@@ -16,7 +16,7 @@ from imgq_trainer.evaluating.scored import Scored
 from imgq_trainer.file_pixels import ReadLimits
 from imgq_trainer.outcomes import Prediction
 from imgq_trainer.pipeline import classify_files
-from imgq_trainer.training.pictures import Stop
+from imgq_trainer.training.pictures import Progress, Stop
 
 #: the smallest probability that is told from 0
 LEAST = float(np.finfo(np.float32).tiny)
@@ -31,6 +31,7 @@ class Judge:
     crew: Crew
     device: str
     stop: Stop
+    progress: Progress
 
     def classifier(self, artifact: Artifact) -> Classifier:
         """Load a model in the precision that jobs get here if they ask for none."""
@@ -61,6 +62,7 @@ class Judge:
                 raise DatasetChanged([example.path])
             scores = np.maximum(np.asarray(outcome.scores, np.float32), LEAST)
             logits[row, list(outcome.top)] = np.log(scores) * classifier.temperature
+            self.progress(row + 1, count)
         truth = np.array([example.label for example in examples], np.int64)
         paths = tuple(example.path for example in examples)
         return Scored(logits, truth, paths, classifier.labels)

@@ -24,6 +24,10 @@ class _Spec(pydantic.BaseModel):
     work_dir: Absolute
     threads: int = Field(ge=1, le=1024)
     device: str = "cpu"
+    #: digests of pictures that the model, or the one it starts from, learned from, a line each
+    learned: Absolute | None = None
+    #: whether that is all of them
+    all_learned_known: bool = True
     max_pixels: int = Field(ge=1)
     max_file_bytes: int = Field(ge=1)
     seed: int = Field(default=0, ge=0, lt=1 << 32)

@@ -75,6 +75,7 @@ class Underway:
                 self._best, self._best_logits = _copy(self._current()), val_logits
         row = {
             "stage": str(self._course.stage),
+            "run": self._course.run,
             "epoch": self.epoch,
             "train_loss": self._loss_sum / max(self._seen, 1),
             "val_loss": val_loss,
@@ -104,6 +105,8 @@ class Underway:
             tensors |= {f"optimiser/{number}/{name}": value for name, value in known.items()}
         tensors["best_logits"] = torch.from_numpy(self._best_logits)
         facts = {
+            "epochs": self._course.epochs,
+            "stop_after": self._course.stop_after,
             "epoch": self.epoch,
             "step": self.step,
             "steps": self._steps,

@@ -13,6 +13,7 @@ from imgq_db.settings import Settings
 from imgq_db.training.checkpoints import Checkpoint
 from imgq_db.training.keeping import work_folder
 from imgq_db.training.leases import TrainingLease
+from imgq_trainer.training.work_folders import drop_scratch
 
 STATE_FILE, TENSORS_FILE = "state.json", "tensors.safetensors"
 _STILL_NEEDED = """
@@ -61,10 +62,13 @@ def _is_whole(path: Path, sha256: str) -> bool:
         return False
 
 
+_KEPT = "SELECT uid FROM job WHERE uid = ANY(:uids) AND finished_at IS NOT NULL"
+
+
 def sweep_folders(engine: Engine, settings: Settings) -> int:
     """Remove the folders of jobs that ended or are gone; return how many.
 
-    A job that asked for the best so far keeps its own until it is deleted.
+    A job that asked for the best so far keeps its own until it is deleted, but for caches.
     """
     top = settings.data_dir / "trainings"
     folders = {path.name: path for path in top.iterdir()} if top.is_dir() else {}
@@ -73,9 +77,13 @@ def sweep_folders(engine: Engine, settings: Settings) -> int:
         return 0
     with engine.connect() as connection:
         needed = set(connection.execute(text(_STILL_NEEDED), {"uids": uids}).scalars())
+        kept = connection.execute(text(_KEPT), {"uids": list(needed)}).scalars().all()
     done_with = [uid for uid in uids if uid not in needed]
     for uid in done_with:
         shutil.rmtree(folders[str(uid)], ignore_errors=True)
+    for uid in kept:
+        for attempt in folders[str(uid)].iterdir():
+            drop_scratch(attempt)
     return len(done_with)
 
 

@@ -11,6 +11,7 @@ from imgq_db.jobs import JobError
 from imgq_db.training.events import (
     CheckpointWritten,
     EpochEnded,
+    Progressed,
     Said,
     Scanned,
     StageBegan,
@@ -75,15 +76,22 @@ def _stage(said: Mapping[str, Any], _: Path) -> list[Heard]:
     return [StageBegan(str(said["stage"]))]
 
 
+def _progress(said: Mapping[str, Any], _: Path) -> list[Heard]:
+    total = said["total"]
+    return [Progressed(int(said["done"]), None if total is None else int(total))]
+
+
 def _epoch(said: Mapping[str, Any], _: Path) -> list[Heard]:
     numbers = {name: _finite(said.get(name)) for name in _LOSSES}
-    epochs = max(int(said["epochs"]), 1)
-    return [EpochEnded(str(said["stage"]), int(said["epoch"]), epochs, **numbers)]
+    epochs, runs = max(int(said["epochs"]), 1), max(int(said["runs"]), 1)
+    run, epoch = int(said["run"]), int(said["epoch"])
+    return [EpochEnded(str(said["stage"]), run, runs, epoch, epochs, **numbers)]
 
 
 def _checkpoint(said: Mapping[str, Any], work_dir: Path) -> list[Heard]:
-    path = Path(said["path"]).relative_to(work_dir)
-    return [CheckpointWritten(path, str(said["sha256"]), str(said["stage"]), int(said["epoch"]))]
+    path, stage = Path(said["path"]).relative_to(work_dir), str(said["stage"])
+    run, epoch = int(said["run"]), int(said["epoch"])
+    return [CheckpointWritten(path, str(said["sha256"]), stage, run, epoch)]
 
 
 def _log(said: Mapping[str, Any], _: Path) -> list[Heard]:
@@ -127,6 +135,7 @@ def _failed(said: Mapping[str, Any], _: Path) -> list[Heard]:
 _EVENTS = {
     "scanned": _scanned,
     "stage": _stage,
+    "progress": _progress,
     "epoch": _epoch,
     "checkpoint": _checkpoint,
     "log": _log,

@@ -4,6 +4,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from imgq_db.training.leases import claim_training
+from imgq_db.training.sweeping import sweep_if_due
 from imgq_db.workers import is_draining, set_activity
 from imgq_workers.devices import GpusTaken
 from imgq_workers.training.context import TrainerContext
@@ -21,6 +22,7 @@ def train(context: TrainerContext) -> int:
     claimed = 0
     try:
         sweep_folders(context.engine, context.settings)
+        sweep_if_due(context.engine, context.settings)
         while not is_draining(context.engine, context.worker_uid) and _train_one(context):
             claimed += 1
             sweep_folders(context.engine, context.settings)

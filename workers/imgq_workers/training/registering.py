@@ -1,6 +1,7 @@
 """After `done`: everything into the data directory first, then the one transaction that ends it."""
 
 import os
+import shutil
 from pathlib import Path
 
 import structlog
@@ -21,6 +22,7 @@ from imgq_db.training.keeping import (
     kept_dataset,
     kept_picture,
     kept_report,
+    touch,
 )
 from imgq_db.training.leases import TrainingLease
 from imgq_db.training.outcomes import (
@@ -32,6 +34,9 @@ from imgq_db.training.outcomes import (
 )
 from imgq_workers.training.context import TrainerContext
 from imgq_workers.training.lines import Done
+
+#: What must stay free on the disk beside test pictures.
+FREE_BYTES = 100 << 20
 
 _log = structlog.get_logger(__name__)
 
@@ -98,7 +103,7 @@ def _keep_test_pictures(context: TrainerContext, lease: TrainingLease, dataset: 
     wanted = {
         example.digest: root / os.fsdecode(name_from_text(example.path))
         for example in read_examples(dataset)
-        if example.split == "test" and not kept_picture(settings, example.digest).is_file()
+        if example.split == "test" and not touch(kept_picture(settings, example.digest))
     }
     size = sum(path.stat().st_size for path in wanted.values() if path.is_file())
     if size > settings.test_picture_bytes:
@@ -108,6 +113,16 @@ def _keep_test_pictures(context: TrainerContext, lease: TrainingLease, dataset: 
             f"The {len(wanted)} test pictures take {size:,} bytes, more than"
             f" IMGQ_TEST_PICTURE_BYTES ({settings.test_picture_bytes:,}): they are not kept, and"
             " later versions cannot be compared with this one by the promotion gate.",
+        )
+        return
+    free = shutil.disk_usage(settings.data_dir).free
+    if size > free - FREE_BYTES:
+        _say(
+            context,
+            lease,
+            f"The {len(wanted)} test pictures take {size:,} bytes, and the disk of the data"
+            f" directory has {free:,} free: they are not kept, and later versions cannot be"
+            " compared with this one by the promotion gate.",
         )
         return
     lost = sum(not _keep_one(settings, digest, path) for digest, path in wanted.items())

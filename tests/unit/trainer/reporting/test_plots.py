@@ -52,3 +52,17 @@ def test_names_that_begin_alike_stay_apart(make_report: Make) -> None:
     plots = draw_plots(make_report((f"{start}one", f"{start}two")).evaluation, ())
 
     assert "#2 (AP" in next(plot.svg for plot in plots if plot.name == "precision-recall")
+
+
+def test_runs_with_seeds_of_their_own_have_curves_of_their_own(make_report: Make) -> None:
+    runs = [("finetune", 1, False), ("finetune", 2, True), ("scratch", 1, False)]
+    epochs = tuple(
+        EpochRow(stage, epoch, 0.5, 0.6, 0.9, run=run, chosen=chosen)
+        for stage, run, chosen in runs
+        for epoch in (1, 2)
+    )
+    plots = {plot.name: plot for plot in draw_plots(make_report().evaluation, epochs)}
+
+    drawn = [name in plots["macro-f1"].svg for name in ("finetune 1", "finetune 2, chosen")]
+    assert (drawn, "scratch 1" in plots["macro-f1"].svg) == ([True, True], False)
+    assert plots["loss"].alt == "Training and validation loss over 2 epochs."

@@ -160,6 +160,8 @@ def course_of() -> CourseOf:
         plain = Course(
             name="scratch-0",
             stage=Stage.SCRATCH,
+            run=1,
+            runs=1,
             begin=lambda: small_start(16, 8, 0).build(3),
             classes=3,
             knobs=knobs,

@@ -14,7 +14,7 @@ def candidate(stage: Stage, right: int, losses: tuple[float, ...] = ()) -> Candi
     said = np.where(np.arange(100) < right, TRUTH, 1 - TRUTH)
     logits = np.eye(2, dtype=np.float32)[said]
     history = tuple({"train_loss": loss} for loss in losses)
-    return Candidate(str(stage), stage, START, START.preprocessing, {}, logits, 1, history, 0)
+    return Candidate(str(stage), stage, START, START.preprocessing, {}, logits, 1, 1, history, 0)
 
 
 @pytest.mark.parametrize(

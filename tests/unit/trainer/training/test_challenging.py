@@ -78,7 +78,7 @@ def _predicted(spec: dict[str, Any], rows: list[dict[str, str]]) -> list[str]:
     asked = CompareSpec(**spec)
     champion = load_artifact(asked.champion)
     pictures = _read_pictures(asked, champion.model.labels)
-    (flags,) = _judge(asked, pictures, [champion], lambda: False)
+    (flags,) = _judge(asked, pictures, [champion], lambda: False, lambda done, total: None)
     return ["a" if flag else "b" for flag in flags]
 
 

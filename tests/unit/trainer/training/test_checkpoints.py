@@ -58,8 +58,8 @@ def test_the_last_two_are_kept_and_each_is_said(tmp_path: Path) -> None:
     (tmp_path / "000099").mkdir()  # a training's before this one
     keeper = Keeper(tmp_path, Checkpoint("this"), Events(said))
     for epoch in range(4):
-        keeper.keep("scratch-0", Memory({"epoch": epoch}, {}), stage="scratch", epoch=epoch)
-    keeper.finish("scratch-0", Memory({}, {}), stage="scratch", epoch=4)
+        keeper.keep("scratch-0", Memory({"epoch": epoch}, {}), stage="scratch", run=1, epoch=epoch)
+    keeper.finish("scratch-0", Memory({}, {}), stage="scratch", run=1, epoch=4)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000004", "000005"]
     events = [json.loads(line) for line in said.getvalue().splitlines()]

@@ -46,6 +46,17 @@ def stop_after(checks: int) -> Callable[[], bool]:
     return lambda: next(count) >= checks
 
 
+def test_a_course_keeps_its_schedule_when_it_goes_on(
+    loop_of: LoopOf, course_of: CourseOf, said: io.StringIO
+) -> None:
+    with pytest.raises(Stopped):
+        loop_of(stop=stop_after(4)).train(course_of())
+    # Another device might afford more.
+    trained = loop_of(last_checkpoint(said)).train(course_of(epochs=9, stop_after=9))
+
+    assert (trained.epochs, len(trained.history)) == (3, 3)
+
+
 def test_the_loss_falls_on_32_pictures(loop_of: LoopOf, course_of: CourseOf) -> None:
     trained = loop_of().train(course_of(KNOBS.model_copy(update={"epochs": 12, "augment": "none"})))
 

@@ -55,12 +55,16 @@ def test_stored_pictures_are_the_decoded_ones_and_stored_once(
     folder: Path, tmp_path: Path, crew: Crew
 ) -> None:
     with decoded_pictures(folder, examples_in(folder), HOW, LIMITS, crew) as pictures:
-        stored = store_pictures(pictures, tmp_path / "cache", lambda: False)
+        stored = store_pictures(
+            pictures, tmp_path / "cache", lambda: False, lambda done, total: None
+        )
         assert np.array_equal(stored.take([7, 3, 41]), pictures.take([7, 3, 41]))
 
         for path in folder.glob("*/*.png"):
             path.unlink()
-        again = store_pictures(pictures, tmp_path / "cache", lambda: False)
+        again = store_pictures(
+            pictures, tmp_path / "cache", lambda: False, lambda done, total: None
+        )
     assert np.array_equal(again.pixels, stored.pixels)
 
 
@@ -69,13 +73,13 @@ def test_a_picture_that_changed_is_named(folder: Path, tmp_path: Path, crew: Cre
     Image.new("RGB", (5, 5)).save(folder / "red" / "03.png")
     with decoded_pictures(folder, examples, HOW, LIMITS, crew) as pictures:
         with pytest.raises(DatasetChanged, match=r"red/03\.png"):
-            store_pictures(pictures, tmp_path / "cache", lambda: False)
+            store_pictures(pictures, tmp_path / "cache", lambda: False, lambda done, total: None)
 
 
 def test_decoding_stops_when_told_to(folder: Path, tmp_path: Path, crew: Crew) -> None:
     with decoded_pictures(folder, examples_in(folder), HOW, LIMITS, crew) as pictures:
         with pytest.raises(Stopped):
-            store_pictures(pictures, tmp_path / "cache", lambda: True)
+            store_pictures(pictures, tmp_path / "cache", lambda: True, lambda done, total: None)
     assert not list((tmp_path / "cache").glob("*.npy"))
 
 

@@ -25,7 +25,7 @@ from imgq_trainer.pipeline import classify_files
 from imgq_trainer.training.assessing import run_evaluation
 from imgq_trainer.training.errors import BackboneUnsuited, DiskTooSmall, SeveralDevicesUnsupported
 from imgq_trainer.training.events import Events
-from imgq_trainer.training.running import run_training
+from imgq_trainer.training.running import _identity, run_training
 from imgq_trainer.training.spec import EvaluateSpec, TrainSpec
 
 Parsed = Callable[..., TrainSpec]
@@ -139,6 +139,62 @@ def test_a_training_that_was_stopped_gives_the_same_model_in_the_end(
     resumed = load_artifact(Path(said[-1]["artifact"]))
     assert first[-1]["event"] != "done"
     assert resumed.digest == whole.digest
+
+
+SEEDS = {"width": 8, "blocks": 0, "batch_size": 8, "learning_rate": 0.01, "seeds": 3}
+SEVERAL = {"scratch": SEEDS, "checkpoints": {"epoch_seconds": 0.0}}
+
+
+def epochs_of(said: Said, stage: str) -> list[tuple[int, int]]:
+    told = [event for event in said if event["event"] == "epoch" and event["stage"] == stage]
+    return [(event["run"], event["epoch"]) for event in told]
+
+
+def test_runs_with_seeds_of_their_own_are_told_apart_and_all_reported(parsed: Parsed) -> None:
+    said = run(parsed(preset="best", epochs=2, config=SEVERAL))
+
+    assert epochs_of(said, "scratch") == [(run, epoch) for run in (1, 2, 3) for epoch in (1, 2)]
+    rows = json.loads((Path(said[-1]["report"]) / "report.json").read_bytes())["epochs"]
+    scratch = [row for row in rows if row["stage"] == "scratch"]
+    assert sorted((row["run"], row["epoch"]) for row in scratch) == epochs_of(said, "scratch")
+    assert len({row["run"] for row in scratch if row["chosen"]}) == 1
+
+
+def test_a_training_stopped_in_a_later_run_gives_the_same_model(
+    parsed: Parsed, tmp_path: Path
+) -> None:
+    several = {"preset": "best", "epochs": 2, "config": SEVERAL}
+    whole = run(parsed(**several, work_dir=str(tmp_path / "whole")))
+    first = run(parsed(**several), 3)
+    kept = [event for event in first if event["event"] == "checkpoint"][-1]
+
+    said = run(parsed(**several, resume=kept["path"]))
+
+    assert (kept["run"], kept["epoch"]) == (2, 1)
+    one, other = (load_artifact(Path(each[-1]["artifact"])) for each in (whole, said))
+    assert one.digest == other.digest
+
+
+def test_a_training_may_go_on_on_another_device(parsed: Parsed, trained: Said) -> None:
+    dataset = read_dataset(Path(trained[-1]["dataset"]))
+    one, other = parsed(), parsed(device="cuda:0", threads=7, learned="/other/learned.txt")
+
+    assert _identity(one, dataset) == _identity(other, dataset)
+    assert _identity(one, dataset) != _identity(parsed(seed=1), dataset)
+
+
+def test_nothing_that_was_only_worked_with_is_left(parsed: Parsed, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / ".report.dead.new").mkdir(parents=True)
+    (work / "artifact").mkdir()
+    run(parsed())
+
+    assert {path.name for path in work.iterdir()} == {
+        "artifact",
+        "checkpoints",
+        "dataset",
+        "report",
+    }
 
 
 def test_the_same_seed_gives_the_same_model(parsed: Parsed, trained: Said) -> None:
