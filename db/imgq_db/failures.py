@@ -103,15 +103,16 @@ def fail_chunk(engine: Engine, lease: ChunkLease, failure: Failure) -> Setback |
     Whoever gets a final setback ends the job.
     """
     claim = Claim(lease.job_id, lease.chunk_id, lease.token, lease.owner)
-    return _fail(engine, claim, failure)
+    return fail_claim(engine, claim, failure)
 
 
 def fail_listing(engine: Engine, lease: ListingLease, failure: Failure) -> Setback | None:
     """Give a listing back after a failure, to be tried again later. None: the claim was lost."""
-    return _fail(engine, Claim(lease.job_id, None, lease.token, None), failure)
+    return fail_claim(engine, Claim(lease.job_id, None, lease.token, None), failure)
 
 
-def _fail(engine: Engine, claim: Claim, failure: Failure) -> Setback | None:
+def fail_claim(engine: Engine, claim: Claim, failure: Failure) -> Setback | None:
+    """Do the same for the claim of a process that is dead, too."""
     try:
         with engine.begin() as connection:
             return note_failure(connection, claim, failure)

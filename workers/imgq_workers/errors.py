@@ -77,3 +77,14 @@ def chunk_keeps_failing(why: Exception) -> JobError:
         f"Classifying raised {type(why).__name__}: {why}",
         "The worker's log has the traceback; this is likely a bug in imgq.",
     )
+
+
+def process_keeps_dying(why: str, *, loading: bool) -> JobError:
+    """The process crashed again and again, and no picture was being decoded."""
+    where = "while it loaded the model" if loading else "on the same images"
+    return JobError(
+        "model-unloadable" if loading else "worker-error",
+        f"The worker's process died again and again {where}",
+        why,
+        "The worker's log has the stacks of its threads; this is likely a bug in a library.",
+    )
