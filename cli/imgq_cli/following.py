@@ -12,6 +12,8 @@ from imgq_cli.errors import ServerUnreachable
 from imgq_cli.shapes import TERMINAL, Job
 
 POLL_SECONDS = 20
+#: A job that changes more often is not shown more often.
+PACE_SECONDS = 0.1
 #: A server that is silent for longer is given up; the job itself goes on.
 SILENCE_SECONDS = 300.0
 
@@ -34,11 +36,12 @@ def follow(
     deadline = None if timeout_seconds is None else clock.monotonic() + timeout_seconds
     etag: str | None = None
     silent_since: float | None = None
+    first = True
     while True:
         started = clock.monotonic()
         left = POLL_SECONDS if deadline is None else deadline - started
         # How the job is now is wanted at once; from then on, what changes.
-        longest = 0 if etag is None else POLL_SECONDS
+        longest = 0 if first else POLL_SECONDS
         try:
             reply = client.poll(
                 f"/v1/jobs/{uid}", etag=etag, wait_seconds=max(0, min(longest, int(left)))
@@ -60,10 +63,13 @@ def follow(
                 return
         if deadline is not None and clock.monotonic() >= deadline:
             return
-        _pace(clock, started)
+        if not first:
+            _pace(clock, started)
+        first = False
 
 
 def _pace(clock: Clock, started: float) -> None:
-    # A server that does not hold the request must not be asked in a tight loop.
-    if clock.monotonic() - started < 0.25:
-        clock.sleep(0.25)
+    # A server that does not hold the request must not be asked in a tight loop, nor need a screen
+    # show every chunk.
+    if clock.monotonic() - started < PACE_SECONDS:
+        clock.sleep(PACE_SECONDS)

@@ -161,7 +161,7 @@ def _location(fd: int) -> bytes | None:
     if sys.platform == "darwin":
         return fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")
     try:
-        return bytes(Path(f"/proc/self/fd/{fd}").readlink())
+        return os.readlink(b"/proc/self/fd/%d" % fd)  # noqa: PTH115 asked for every file
     except FileNotFoundError:  # no /proc here
         return None
 
