@@ -15,8 +15,8 @@ from imgq_db.workers import is_draining, set_activity
 class Presence:
     """This process's row of the worker table; safe to use in threads.
 
-    A change of job or device is told at once, a speed at most once a poll: chunks can be many. Each
-    telling also hears whether the worker was asked to stop. Raises DBAPIError if the database is
+    A change of job or device is told at once, with the last speed; a speed alone at most once a
+    poll: chunks can be many. Each telling also hears whether the worker was asked to stop. Raises DBAPIError if the database is
     away.
     """
 
@@ -27,6 +27,7 @@ class Presence:
     _told: tuple[UUID | None, str | None, tuple[str, ...] | None] | None = None
     _told_at: float = float("-inf")
     _device: str | None = None
+    _speed: float | None = None
     _draining: bool = False
     _asked_at: float = float("-inf")
     _turn: threading.Lock = field(default_factory=threading.Lock)
@@ -44,7 +45,7 @@ class Presence:
     ) -> None:
         """Say what this process does now; job None: nothing."""
         with self._turn:
-            self._device = device or self._device
+            self._device, self._speed = device or self._device, images_per_second or self._speed
             news, now = (job, self._device, self._precisions), time.monotonic()
             if news == self._told and now - self._told_at < self.poll_seconds:
                 return
@@ -53,7 +54,7 @@ class Presence:
                 self.uid,
                 job=job,
                 device=self._device,
-                images_per_second=images_per_second,
+                images_per_second=self._speed,
                 precisions=self._precisions,
             )
             self._told, self._told_at, self._asked_at = news, now, now

@@ -11,6 +11,7 @@ from celery import Celery
 from PIL import Image
 from sqlalchemy import Engine, text
 
+from imgq_db.failures import LONGEST_PAUSE_SECONDS
 from imgq_db.jobs import Job, NewJob, create_job
 from imgq_db.models import NewVersion, complete_builtin
 from imgq_db.options import ClassifyOptions
@@ -20,6 +21,8 @@ from imgq_db.settings import Settings
 from imgq_db.sources import folder_uri
 from imgq_trainer.artifacts import Preprocessing
 from imgq_workers.context import WorkerContext, make_context, using_context
+from imgq_workers.loop import work
+from imgq_workers.setbacks import Setbacks
 
 COLOURS = ("red", "green", "blue")
 Submit = Callable[..., Job]
@@ -81,6 +84,20 @@ def make_worker(settings: Settings, engine: Engine, models: object) -> Make:
             settings.model_copy(update=changes), engine=engine, ring=lambda queue: True
         )
         return replace(context, models=models) if models else context  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def work_on(move_clock: Callable[[float], None]) -> Callable[..., int]:
+    """Work so often, each time when every pause after a failure is over; return what is done."""
+
+    def make(context: WorkerContext, times: int = 3) -> int:
+        done = 0
+        for _ in range(times):
+            done += work(replace(context, setbacks=Setbacks()))
+            move_clock(LONGEST_PAUSE_SECONDS)
+        return done
 
     return make
 

@@ -225,12 +225,13 @@ def test_a_folder_that_vanishes_before_it_is_classified_fails_the_job(
     make_worker: Callable[..., WorkerContext],
     folder: Path,
     paint: Paint,
+    work_on: Callable[..., int],
 ) -> None:
     paint("a.png")
     job = submit(folder)
     Lister(make_worker()).turn()
     shutil.rmtree(folder)
-    work(make_worker())
+    work_on(make_worker())
     ended = get_job(engine, job.uid)
     assert ended.error is not None and ended.error.slug == "source-unreadable"
     assert (ended.state, ended.progress.done) == (JobState.FAILED, 0)

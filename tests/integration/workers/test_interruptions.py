@@ -163,33 +163,50 @@ def test_a_lease_is_kept_for_as_long_as_a_chunk_takes(
 
 
 def test_a_chunk_that_raises_once_is_tried_again(
-    engine: Engine, context: WorkerContext, job: Job, raising: Callable[..., None], fetch: Fetch
+    engine: Engine,
+    context: WorkerContext,
+    job: Job,
+    raising: Callable[..., None],
+    fetch: Fetch,
+    work_on: Callable[..., int],
 ) -> None:
     raising(RuntimeError("a hiccup"), MemoryError())
-    assert work(context) == 1
+    assert work_on(context) == 1
     assert fetch("SELECT state, attempts, errors FROM chunk") == [("done", 3, 2)]
     assert get_job(engine, job.uid).state is JobState.SUCCEEDED
 
 
 def test_a_chunk_that_always_raises_ends_its_job(
-    engine: Engine, context: WorkerContext, job: Job, raising: Callable[..., None], fetch: Fetch
+    engine: Engine,
+    context: WorkerContext,
+    job: Job,
+    raising: Callable[..., None],
+    fetch: Fetch,
+    work_on: Callable[..., int],
 ) -> None:
     raising(*[RuntimeError("the weights melted")] * 9)
-    assert work(context) == 0
+    assert work_on(context) == 0
     ended = get_job(engine, job.uid)
     assert (ended.state, ended.progress.done) == (JobState.FAILED, 0)
     assert ended.error is not None and ended.error.slug == "worker-error"
-    assert ended.error.detail == "Classifying raised RuntimeError: the weights melted"
+    assert ended.error.detail == (
+        "Classifying raised RuntimeError: the weights melted"
+        f" (tried 3 times, on {context.worker_uid})."
+    )
     assert fetch(CHUNK) == [("cancelled", None, 3, 3, 4)]
     assert all(check.holds for check in verify_job(engine, job.uid))
 
 
 def test_rows_that_postgres_refuses_end_the_job(
-    engine: Engine, context: WorkerContext, job: Job, monkeypatch: pytest.MonkeyPatch
+    engine: Engine,
+    context: WorkerContext,
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+    work_on: Callable[..., int],
 ) -> None:
     wrong = LedgerRow(b"0000.png", RowStatus.OK, 99_999, (99_999,), (1.0,))
     monkeypatch.setattr(predicting, "ledger_row", lambda *_, **__: wrong)
-    assert work(context) == 0
+    assert work_on(context) == 0
     ended = get_job(engine, job.uid)
     assert ended.error is not None and ended.error.slug == "worker-error"
     assert ended.state is JobState.FAILED

@@ -145,7 +145,11 @@ def test_two_chunks_are_underway_and_two_models_never_are(
 
 
 def test_a_chunk_that_raises_takes_no_other_with_it(
-    engine: Engine, both: WorkerContext, submit: Submit, many: Path
+    engine: Engine,
+    both: WorkerContext,
+    submit: Submit,
+    many: Path,
+    move_clock: Callable[[float], None],
 ) -> None:
     job = submit(many, precision="exact")
     raised: list[int] = []
@@ -157,6 +161,8 @@ def test_a_chunk_that_raises_takes_no_other_with_it(
             raise RuntimeError("once")
         return predict_chunk(context, lease, keeper)
 
-    work(replace(both, predict=predict))
+    assert work(replace(both, predict=predict)) > 0
     assert raised
+    move_clock(1)
+    assert work(both) == 1
     assert both_done(engine, job)

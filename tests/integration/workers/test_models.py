@@ -117,6 +117,7 @@ def test_a_model_whose_files_are_damaged_fails_its_job_and_no_other(
     folder: Path,
     paint_many: Callable[[int], list[str]],
     import_model: Callable[..., ModelVersion],
+    work_on: Callable[..., int],
 ) -> None:
     paint_many(2)
     broken, fine = import_model("insects", seed=1), import_model("insects", seed=2)
@@ -132,7 +133,7 @@ def test_a_model_whose_files_are_damaged_fails_its_job_and_no_other(
             text = (stored / "model.json").read_text()
             (stored / "model.json").write_text(text.replace("ant", "elk"))
     jobs = [submit(folder, model=version.ref) for version in (broken, fine)]
-    work(context)
+    work_on(context)
     assert_unloadable(engine, jobs[0])
     assert get_job(engine, jobs[1].uid).state is JobState.SUCCEEDED
 
@@ -153,11 +154,12 @@ def test_a_device_that_is_not_there_fails_the_job_with_its_name(
     folder: Path,
     paint_many: Callable[[int], list[str]],
     import_model: Callable[..., ModelVersion],
+    work_on: Callable[..., int],
 ) -> None:
     paint_many(2)
     import_model("insects")
     job = submit(folder, model="insects")
-    work(make_worker(device="cuda:99"))
+    work_on(make_worker(device="cuda:99"))
     assert_unloadable(engine, job)
     assert "cuda:99" in str(get_job(engine, job.uid).error)
 
