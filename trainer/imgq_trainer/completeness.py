@@ -6,6 +6,7 @@ from imgq_trainer.formats import Format
 
 _MARKERS_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 _START_OF_SCAN, _FILLER = 0xDA, 0xFF
+_HUFFMAN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 
 
 def is_cut_short(data: bytes, known: Format) -> bool | None:
@@ -25,6 +26,17 @@ def is_cut_short(data: bytes, known: Format) -> bool | None:
             return _boxes_pass_the_end(data)
         case Format.TIFF:
             return _tiff_passes_the_end(data)
+
+
+def is_huffman_jpeg(data: bytes) -> bool:
+    """Tell whether a file is a JPEG in the code of symbols that all but a few are in."""
+    at = 2
+    while data.startswith(b"\xff\xd8") and at + 4 <= len(data) and data[at] == _FILLER:
+        marker = data[at + 1]
+        if marker in _HUFFMAN_FRAMES or marker == _START_OF_SCAN:
+            return marker != _START_OF_SCAN
+        at += 1 if marker == _FILLER else 2 + _u16(data, at + 2, ">")
+    return False
 
 
 def _jpeg_lacks_its_end(data: bytes) -> bool:

@@ -5,16 +5,23 @@ import logging
 import warnings
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from imgq_trainer.completeness import is_cut_short
+from imgq_trainer.completeness import is_cut_short, is_huffman_jpeg
 from imgq_trainer.formats import Format, has_image_extension, sniff, sniff_unread
+from imgq_trainer.grey_levels import has_many_bits, to_bytes
 from imgq_trainer.outcomes import Code, Rejection, failed, skipped
 
 #: what decoding holds at its worst: Pillow keeps 4 bytes a pixel, turning or blending needs a copy
 BYTES_PER_PIXEL = 12
+#: libwebp keeps the picture twice for animations that may follow, and Pillow copies it twice
+WEBP_BYTES_PER_PIXEL = 16
+#: A file that promises so many pixels has to have a byte for so many of them. Flat colour in PNG
+#: takes a byte for 1,000, a blank page in one bit for 8,000; 34 bytes of WebP can promise 10^8.
+BOMB_PIXELS = 40_000_000
+BOMB_PIXELS_PER_BYTE = 4096
+#: Every block of 8 x 8 pixels takes a bit at least, where bits are coded one symbol at a time.
+JPEG_PIXELS_PER_BYTE = 512
 #: Pillow's blocks, above the 32 MiB from which glibc always gives freed memory back to the system.
 #: Six pictures of 99 megapixels, 4 threads: a peak of 1.2 GB instead of 3.9 (with no copy of RGB).
 BLOCK_BYTES = 64 << 20
@@ -46,7 +53,8 @@ class Header:
     @property
     def memory_bytes(self) -> int:
         """What decoding may need, at the worst."""
-        return self.image.width * self.image.height * BYTES_PER_PIXEL
+        webp = self.format is Format.WEBP
+        return pixels_of(self.image) * (WEBP_BYTES_PER_PIXEL if webp else BYTES_PER_PIXEL)
 
 
 def prepare_pillow(max_pixels: int) -> None:
@@ -78,19 +86,34 @@ def read_header(data: bytes, name: bytes, *, max_pixels: int) -> Header | Reject
         return failed(Code.TOO_LARGE, f"over the limit of {max_pixels} pixels")
     except Exception as error:  # Pillow's readers raise almost anything on damaged bytes
         return _explain(error, data, known)
-    if image.width * image.height > max_pixels:
+    if pixels_of(image) > max_pixels:
         return failed(
             Code.TOO_LARGE,
             f"{image.width} x {image.height} pixels, over the limit of {max_pixels} pixels",
         )
-    return Header(image, data, known)
+    return _reject_promises(image, data) or Header(image, data, known)
+
+
+def pixels_of(image: Image.Image) -> int:
+    return image.width * image.height
+
+
+def _reject_promises(image: Image.Image, data: bytes) -> Rejection | None:
+    """Refuse what its own bytes cannot keep, before memory is taken for it."""
+    size = f"{image.width} x {image.height} pixels"
+    if is_huffman_jpeg(data) and pixels_of(image) > JPEG_PIXELS_PER_BYTE * len(data):
+        return failed(Code.CORRUPT, f"{len(data)} bytes cannot hold {size}")
+    if pixels_of(image) > max(BOMB_PIXELS, BOMB_PIXELS_PER_BYTE * len(data)):
+        return failed(Code.TOO_LARGE, f"{size} in {len(data)} bytes: a decompression bomb")
+    return None
 
 
 def decode_pixels(header: Header) -> Image.Image | Rejection:
     """Decode, turn upright and convert to RGB a picture whose header was accepted."""
     try:
         header.image.load()
-        return _turn_upright(_to_rgb(header.image), orientation_of(header.image))
+        orientation = orientation_of(header.image)
+        return _turn_upright(_to_rgb(header.image), orientation)
     except Exception as error:
         return _explain(error, header.data, header.format)
 
@@ -140,11 +163,10 @@ def _turn_upright(image: Image.Image, orientation: int) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _ALPHA_MODES or (image.mode in _PLAIN_MODES and "transparency" in image.info):
         return _on_white(image)
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image).astype(np.uint32)
-        return _from_grey((grey + 128) // 257)
-    if image.mode in ("I", "F"):
-        return _from_grey(_to_bytes(np.asarray(image)))
+    if has_many_bits(image):
+        grey = to_bytes(image)
+        image.close()  # its memory is needed for the picture in colours
+        return Image.fromarray(grey).convert("RGB")
     try:
         return image if image.mode == "RGB" else image.convert("RGB")
     except ValueError as error:  # a mode without a way to RGB
@@ -156,25 +178,3 @@ def _on_white(image: Image.Image) -> Image.Image:
     ground = Image.new("RGB", layer.size, WHITE)
     ground.paste(layer, mask=layer)
     return ground
-
-
-def _from_grey(grey: npt.NDArray[np.integer]) -> Image.Image:
-    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-
-
-def _to_bytes(values: npt.NDArray[np.number]) -> npt.NDArray[np.uint8]:
-    """Bring grey values of unknown scale to 0..255: by the smallest usual scale that holds them.
-
-    Usual are 0..1 for fractions, 0..255 and 0..65535; anything else is stretched from its own
-    lowest to its highest value.
-    """
-    grey = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(grey.min()), float(grey.max())
-    if low >= 0 and high <= 65535:
-        scale = 65535.0 if high > 255 else 255.0
-        if high <= 1 and values.dtype.kind == "f":
-            scale = 1.0
-        low, high = 0.0, scale
-    if high == low:
-        return np.zeros(grey.shape, np.uint8)
-    return np.rint((grey - low) * (255.0 / (high - low))).astype(np.uint8)

@@ -113,6 +113,48 @@ def test_a_bomb_is_refused_by_its_header_without_a_warning(
     assert rejection == Rejection(Status.FAILED, Code.TOO_LARGE, detail)
 
 
+def webp_promising(side: int) -> bytes:
+    """A lossless WebP of one colour: so few bytes whatever its size."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(buffer, "WEBP", lossless=True)
+    at = buffer.getvalue().index(b"VP8L") + 9
+    return damage(buffer.getvalue(), at, struct.pack("<I", (side - 1) | (side - 1) << 14))
+
+
+def test_34_bytes_that_promise_a_gigabyte_are_a_bomb() -> None:
+    data = webp_promising(9_990)
+
+    assert decode(data, b"a.webp", max_pixels=100_000_000) == Rejection(
+        Status.FAILED, Code.TOO_LARGE, "9990 x 9990 pixels in 34 bytes: a decompression bomb"
+    )
+    assert isinstance(decode(webp_promising(900), b"a.webp", max_pixels=LIMIT), Image.Image)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_with_too_few_bytes_for_its_size_is_not_filled_with_grey(
+    encode: Encode, progressive: bool
+) -> None:
+    data = encode("JPEG", Image.new("RGB", (16, 16)), progressive=progressive)
+    frame = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+    lying = damage(data, frame + 5, struct.pack(">HH", 700, 900))
+
+    assert code(lying) == (Status.FAILED, Code.CORRUPT)
+    flat = encode("JPEG", Image.new("L", (900, 700)), optimize=True, progressive=progressive)
+    assert isinstance(decode(flat, b"a.jpg", max_pixels=LIMIT), Image.Image)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_grey_of_many_bits_is_the_same_in_bands(
+    monkeypatch: pytest.MonkeyPatch, kind: type[np.generic]
+) -> None:
+    random = np.random.default_rng(7)
+    data = tiff_of(Image.fromarray(random.integers(0, 60_000, (50, 40)).astype(kind)))
+    whole = decode(data, b"a.tif", max_pixels=LIMIT)
+    monkeypatch.setattr("imgq_trainer.grey_levels.BAND_PIXELS", 120)
+
+    assert decode(data, b"a.tif", max_pixels=LIMIT) == whole
+
+
 def test_a_raised_limit_is_not_held_back_by_pillows_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
     with warnings.catch_warnings():
