@@ -13,6 +13,7 @@ from imgq_api.problems import problem_type
 from imgq_api.rendering import result_item
 from imgq_db.jobs import Job
 from imgq_db.results import Result
+from imgq_db.spreadsheets import label_cell, path_cell
 
 log = structlog.get_logger()
 
@@ -53,14 +54,17 @@ def flat_row(result: Result, job: Job) -> tuple[Cell, ...]:
 
 
 def write_csv(results: Iterable[Result], job: Job) -> Iterator[bytes]:
-    """Write RFC 4180: CRLF, quotes where needed, numbers with every digit, true and false."""
+    """Write RFC 4180: CRLF, quotes where needed, numbers with every digit, true and false.
+
+    No cell is a formula: a path would begin with an escape, a label with an apostrophe.
+    """
     names = columns(job.classify_options.top_k)
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(names)
     try:
         for result in results:
-            writer.writerow([_csv_cell(cell) for cell in flat_row(result, job)])
+            writer.writerow([_csv_cell(cell) for cell in flat_row(_tamed(result), job)])
             if buffer.tell() >= PIECE_BYTES:
                 yield _drain(buffer)
     except Exception:
@@ -158,6 +162,16 @@ def _schema(arrow: Any, names: tuple[str, ...]) -> Any:
         return arrow.bool_() if name == "cached" else arrow.string()
 
     return arrow.schema([(name, kind(name)) for name in names])
+
+
+def _tamed(result: Result) -> Result:
+    """Return the result for a spreadsheet. A path and labels are all that is not ours in it."""
+    path, top_k = path_cell(result.path), result.top_k
+    label = result.label and label_cell(result.label)
+    tamed_top = tuple([(label_cell(name), score) for name, score in top_k])
+    if (path, label, tamed_top) == (result.path, result.label, top_k):
+        return result
+    return result._replace(path=path, label=label, top_k=tamed_top)
 
 
 def _csv_cell(cell: Cell) -> str | float | None:

@@ -10,8 +10,11 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 def _percent(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    bad = error.object[error.start : error.end]
-    return "".join(f"%{byte:02X}" for byte in bad), error.end
+    return _escapes(error.object[error.start : error.end]), error.end
+
+
+def _escapes(name: bytes) -> str:
+    return "".join(f"%{byte:02X}" for byte in name)
 
 
 codecs.register_error("imgq_percent", _percent)
@@ -28,3 +31,8 @@ def name_to_text(name: bytes) -> str:
 def name_from_text(text: str) -> bytes:
     """Return the bytes of a name that `name_to_text` wrote."""
     return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), text.encode("utf-8"))
+
+
+def percent_escaped(text: str) -> str:
+    """Return text with every character as an escape, which `name_from_text` reads as well."""
+    return _escapes(text.encode("utf-8"))

@@ -61,10 +61,16 @@ def _show(invocation: Invocation, comparison: Comparison, limit: int | None) -> 
     else:
         writer = csv.writer(sys.stdout)
         writer.writerow(FIELDS)
-        writer.writerows(
-            [getattr(change, name) for name in FIELDS] for change in comparison.changes(limit)
-        )
+        writer.writerows(map(_cells, comparison.changes(limit)))
     err().print(_sentence(totals))
+
+
+def _cells(change: Change) -> tuple[str | float | None, ...]:
+    """Return a change as the cells of FIELDS, none of which is a formula."""
+    from imgq_db.spreadsheets import label_cell, path_cell
+
+    labels = label_cell(change.label_a), label_cell(change.label_b)
+    return (path_cell(change.path), *labels, change.confidence_a, change.confidence_b)
 
 
 def _sentence(totals: Totals) -> str:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from imgq_api.exports import columns, flat_row, write_csv, write_jsonl, write_parquet
 from imgq_db.jobs import Job, JobKind, JobState, Priority, Progress
+from imgq_db.names import name_from_text
 from imgq_db.options import ClassifyOptions
 from imgq_db.results import ImageStatus, Result
 
@@ -100,7 +101,27 @@ def test_csv_is_rfc_4180() -> None:
 def test_csv_keeps_every_name(path: str) -> None:
     text = b"".join(write_csv([CAT._replace(path=path)], JOB)).decode()
 
-    assert read_csv(text)[1][0] == path
+    assert name_from_text(read_csv(text)[1][0]) == name_from_text(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "label", "cells"),
+    [
+        ("=cmd|' /C calc'!A0", "=1+1", ["%3Dcmd|' /C calc'!A0", "'=1+1"]),
+        ("+1.jpg", "-1", ["%2B1.jpg", "-1"]),
+        ("-1.jpg", "-1+cmd", ["%2D1.jpg", "'-1+cmd"]),
+        ("@eaDir/a.jpg", "@SUM(A1)", ["%40eaDir/a.jpg", "'@SUM(A1)"]),
+        ("\ta.jpg", "\rcat", ["%09a.jpg", "'\rcat"]),
+        ("＝1.jpg", "＝1", ["%EF%BC%9D1.jpg", "'＝1"]),
+        ("a=b.jpg", "cat-1", ["a=b.jpg", "cat-1"]),
+    ],
+)
+def test_no_cell_of_csv_begins_a_formula(path: str, label: str, cells: list[str]) -> None:
+    hostile = CAT._replace(path=path, label=label, top_k=(("tabby", 0.7), (label, 0.2)))
+    row = read_csv(b"".join(write_csv([hostile], JOB)).decode())[1]
+
+    assert [row[0], row[2], row[4]] == [cells[0], cells[1], cells[1]]
+    assert name_from_text(row[0]) == path.encode()
 
 
 def test_json_lines_are_the_result_items() -> None:
