@@ -13,7 +13,9 @@ from imgq_cli.shapes import TERMINAL, Job
 
 POLL_SECONDS = 20
 #: A job that changes more often is not shown more often.
-PACE_SECONDS = 0.1
+CHANGED_SECONDS = 0.1
+#: A server that does not hold the request must not be asked in a tight loop.
+UNCHANGED_SECONDS = 0.25
 #: A server that is silent for longer is given up; the job itself goes on.
 SILENCE_SECONDS = 300.0
 
@@ -38,7 +40,7 @@ def follow(
     silent_since: float | None = None
     first = True
     while True:
-        started = clock.monotonic()
+        started, known = clock.monotonic(), etag
         left = POLL_SECONDS if deadline is None else deadline - started
         # How the job is now is wanted at once; from then on, what changes.
         longest = 0 if first else POLL_SECONDS
@@ -64,12 +66,10 @@ def follow(
         if deadline is not None and clock.monotonic() >= deadline:
             return
         if not first:
-            _pace(clock, started)
+            _pace(clock, started, CHANGED_SECONDS if etag != known else UNCHANGED_SECONDS)
         first = False
 
 
-def _pace(clock: Clock, started: float) -> None:
-    # A server that does not hold the request must not be asked in a tight loop, nor need a screen
-    # show every chunk.
-    if clock.monotonic() - started < PACE_SECONDS:
-        clock.sleep(PACE_SECONDS)
+def _pace(clock: Clock, started: float, seconds: float) -> None:
+    if clock.monotonic() - started < seconds:
+        clock.sleep(seconds)

@@ -73,7 +73,7 @@ def test_it_ends_with_the_timeout_and_never_asks_for_longer(
 
     assert 3 <= clock.now < 4
     waits = [int(sent.headers["Prefer"].removeprefix("wait=")) for sent in server.requests]
-    assert (waits[0], max(waits)) == (0, 2)
+    assert (waits[0], max(waits)) == (0, 3)
 
 
 def test_a_server_that_does_not_hold_requests_is_not_hammered(
