@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -18,7 +19,7 @@ from tests.faults.storm.faults import Scene
 from tests.faults.storm.load import Load, Submitted
 from tests.faults.storm.oracle import Outcomes, alarms, count_events, judge, read_outcomes
 from tests.faults.storm.pictures import make_folders
-from tests.faults.storm.plan import make_plan
+from tests.faults.storm.plan import Fault, Kind, make_plan
 from tests.faults.storm.recovery import recoveries
 from tests.faults.storm.report import (
     Outcome,
@@ -30,6 +31,8 @@ from tests.faults.storm.report import (
 )
 from tests.faults.storm.stack import Stack, running_stack, wait_until
 from tests.faults.storm.storming import Storm
+
+from imgq_db.jobs import JobState, get_job
 
 FOLDERS = (120, 300, 300, 500, 800, 1200, 2000)
 SMALL_FOLDERS = (120, 200, 300)
@@ -44,7 +47,7 @@ def main() -> int:
     """Run one storm; 0 if nothing was lost, doubled or wrong and every job has ended."""
     arguments = _arguments()
     if arguments.plan:
-        for fault in islice(make_plan(arguments.seed, pace=arguments.pace), arguments.faults):
+        for fault in islice(_plan(arguments), arguments.faults):
             print(fault)
         return 0
     signal.signal(signal.SIGTERM, _interrupt)
@@ -72,10 +75,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--pace", type=float, default=1.0, help="divides the pauses")
+    parser.add_argument(
+        "--only", type=_kinds, default=tuple(Kind), help="kinds: WORKER_KILL,REDIS_FLUSH,…"
+    )
     parser.add_argument("--small", action="store_true", help="few and small folders")
     parser.add_argument("--plan", action="store_true", help="print the plan and do nothing")
     parser.add_argument("--keep", action="store_true", help="keep events and logs")
     return parser.parse_args()
+
+
+def _kinds(names: str) -> tuple[Kind, ...]:
+    return tuple(Kind[name] for name in names.upper().split(","))
+
+
+def _plan(arguments: argparse.Namespace) -> Iterator[Fault]:
+    return make_plan(arguments.seed, kinds=arguments.only, pace=arguments.pace)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -95,9 +109,7 @@ def _storm(home: Path, arguments: argparse.Namespace) -> Outcome:
             seed=arguments.seed,
         )
         with contextlib.closing(load), (home / "events.jsonl").open("w") as events:
-            storm = Storm(
-                Scene(stack, load), make_plan(arguments.seed, pace=arguments.pace), events
-            )
+            storm = Storm(Scene(stack, load), _plan(arguments), events)
             expected = _calm_run(stack, load)
             print(f"Seed {arguments.seed}: {len(folders)} folders known. The storm begins.")
             load.begin()
@@ -117,13 +129,13 @@ def _calm_run(stack: Stack, load: Load) -> dict[Path, Outcomes]:
     ]
     if not wait_until(load.is_settled, seconds=PATIENCE_SECONDS, tend=stack.tend):
         raise TimeoutError("the run without faults did not end")
-    with stack.engine.connect() as connection:
-        ids = {row.uid: row.id for row in connection.execute(text("SELECT uid, id FROM job"))}
-    return {
-        job.folder.path: dict(read_outcomes(stack.engine, ids[job.uid]))
-        for job in calm
-        if job.folder is not None
-    }
+    expected: dict[Path, Outcomes] = {}
+    for submitted, folder in zip(calm, load.folders, strict=True):
+        job = get_job(stack.engine, submitted.uid)
+        expected[folder.path] = dict(read_outcomes(stack.engine, job.id))
+        if job.state is not JobState.SUCCEEDED or len(expected[folder.path]) != folder.files:
+            raise RuntimeError(f"the run without faults failed: {job.error or job.progress}")
+    return expected
 
 
 def _settle(stack: Stack, storm: Storm) -> None:

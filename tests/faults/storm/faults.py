@@ -207,7 +207,7 @@ def _forge(scene: Scene, fault: Fault) -> Hit | None:
     queue = fault.choose((LIST, CLASSIFY, TRAIN))
     key = f"{scene.stack.settings.instance}:{queue}"
     name, message = _forgeries(queue)[int(fault.extent * len(_forgeries(queue)))]
-    pushed = _tell(scene, lambda redis_queue: redis_queue.lpush(key, message))
+    pushed = _tell(scene, lambda redis_queue: redis_queue.rpush(key, message))
     return Hit(f"{name} to {queue}") if pushed else None
 
 
