@@ -11,6 +11,7 @@ from imgq_db.estimates import TO_DO
 from imgq_db.failpoints import failpoint
 from imgq_db.jobs import JobError
 from imgq_db.options import ClassifyOptions, parse_budget
+from imgq_db.summaries import Counts, count_rows, store_counts
 
 EMPTY_SOURCE = JobError(
     "empty-source",
@@ -32,11 +33,6 @@ _CHUNK_SUMS = """
 SELECT coalesce(sum(ok), 0) AS ok, coalesce(sum(failed), 0) AS failed,
     coalesce(sum(skipped), 0) AS skipped, coalesce(sum(cached), 0) AS cached
 FROM chunk WHERE job_id = :id
-"""
-_ROW_SUMS = """
-SELECT count(*) FILTER (WHERE status = 0) AS ok, count(*) FILTER (WHERE status = 1) AS failed,
-    count(*) FILTER (WHERE status = 2) AS skipped, count(*) FILTER (WHERE cached) AS cached
-FROM prediction WHERE job_id = :id
 """
 _STORE_TO_DO = f"""
 UPDATE job SET to_do = (SELECT count(*) FROM prediction
@@ -100,7 +96,7 @@ def close_finished_jobs(engine: Engine) -> int:
 def _close_early(engine: Engine, job_id: int, *, failed: bool) -> bool:
     state = "failed" if failed else "cancelled"
     with engine.begin() as connection:
-        counters = _counters(connection, _CHUNK_SUMS, job_id)
+        counters = _chunk_sums(connection, job_id)
         return _end(connection, job_id, "cancelling", state, counters, None)
 
 
@@ -108,11 +104,12 @@ def _close_complete(engine: Engine, job_id: int, job: Any) -> bool:
     with engine.begin() as connection:
         # All chunks are done, so no row can be added: the counts cannot move any more.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
-        rows = _counters(connection, _ROW_SUMS, job_id)
-        chunks = _counters(connection, _CHUNK_SUMS, job_id)
-        error = _verdict(job, rows, chunks)
+        counts = count_rows(connection, job_id)
+        rows = _counters(counts)
+        error = _verdict(job, rows, _chunk_sums(connection, job_id))
         if ClassifyOptions.from_json(job.options).dry_run:
             connection.execute(text(_STORE_TO_DO), {"id": job_id})
+        store_counts(connection, job_id, counts)
         return _end(connection, job_id, "running", "failed" if error else "succeeded", rows, error)
 
 
@@ -174,6 +171,11 @@ def _end(
     return ended.rowcount == 1
 
 
-def _counters(connection: Connection, statement: str, job_id: int) -> Counters:
-    row = connection.execute(text(statement), {"id": job_id}).one()
+def _counters(counts: Counts) -> Counters:
+    failed, skipped = sum(counts.failed.values()), sum(counts.skipped.values())
+    return Counters(counts.ok, failed, skipped, counts.cached)
+
+
+def _chunk_sums(connection: Connection, job_id: int) -> Counters:
+    row = connection.execute(text(_CHUNK_SUMS), {"id": job_id}).one()
     return Counters(int(row.ok), int(row.failed), int(row.skipped), int(row.cached))

@@ -59,6 +59,11 @@ _CHECKS = {
         SELECT count(*) FROM job j WHERE j.id = :id AND j.finished_at IS NOT NULL
         AND (j.ok, j.failed, j.skipped, j.cached) <> (
             SELECT {_COUNTERS} FROM prediction WHERE job_id = :id)""",
+    "an ended job's summary counts each of its rows": """
+        SELECT abs(CAST(s.counts ->> 'rows' AS bigint) - (SELECT count(*) FROM prediction
+            WHERE job_id = s.job_id))
+        FROM job_summary s JOIN job j ON j.id = s.job_id
+        WHERE s.job_id = :id AND j.finished_at IS NOT NULL""",
     "a dry run left as many pictures to do as it says": f"""
         SELECT abs(j.to_do - (SELECT count(*) FROM prediction
             WHERE job_id = j.id AND error_code = '{TO_DO}' AND NOT cached))

@@ -24,6 +24,7 @@ from imgq_db.known_files import purge_known_files
 from imgq_db.logs import configure_logs
 from imgq_db.queue import CLASSIFY, LIST, TRAIN, Ring, bells_waiting, make_ring
 from imgq_db.settings import Settings
+from imgq_db.summaries import store_missing_summary
 from imgq_db.training.attempts import expire_trainings
 from imgq_db.training.leases import waiting_trainings
 from imgq_db.workers import list_workers, purge_workers
@@ -58,7 +59,10 @@ def reconcile(engine: Engine, settings: Settings, ring: Ring) -> Round:
     cancelled = _attempt(lambda: continue_cancelling(engine))
     _attempt(lambda: store_running_counters(engine))
     closed = _attempt(lambda: close_finished_jobs(engine))
-    return Round(freed, cancelled, closed, _attempt(lambda: _ring_missing(engine, settings, ring)))
+    rung = _attempt(lambda: _ring_missing(engine, settings, ring))
+    # Last: it counts the rows of a whole job.
+    _attempt(lambda: store_missing_summary(engine))
+    return Round(freed, cancelled, closed, rung)
 
 
 def _attempt(step: Callable[[], int]) -> int:
