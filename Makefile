@@ -10,7 +10,7 @@ RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 SUBSET := $(RESOLVE) --no-annotate --constraint requirements/lock.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format up bench docs lock clean
+.PHONY: help install demo test lint format up bench storm docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ up: $(READY) ## Start the local stack; Ctrl-C stops it
 
 bench: $(READY) ## Hold imgq against the machine's limit and against others (25 minutes)
 	$(BIN)/python -m bench --write docs/benchmarks.md
+
+storm: $(READY) ## Break a whole installation at random, and count: make storm SEED=7 N=2000
+	$(BIN)/python -m tests.faults.storm --seed $(or $(SEED),1) --faults $(or $(N),200)
 
 docs: $(READY) ## Write the generated references again
 	$(BIN)/python -m imgq_cli.reference > docs/cli.md

@@ -132,6 +132,9 @@ class Network:
         self._proxies[name] = self._run(listen())
         return self._proxies[name].port
 
+    def port(self, name: str) -> int:
+        return self._proxies[name].port
+
     @property
     def names(self) -> list[str]:
         return sorted(self._proxies)
