@@ -120,6 +120,12 @@ def fail_claim(engine: Engine, claim: Claim, failure: Failure) -> Setback | None
         return None
 
 
+def _storable(why: str) -> str:
+    """Return a text that Postgres takes: an error may quote a file's name, which is any bytes."""
+    plain = why.encode("utf-8", "backslashreplace").decode()
+    return plain.replace("\0", "\N{REPLACEMENT CHARACTER}")[:WHY_CHARACTERS]
+
+
 def note_failure(connection: Connection, claim: Claim, failure: Failure) -> Setback:
     """Note a failure and give its claim back, in the caller's transaction.
 
@@ -129,7 +135,7 @@ def note_failure(connection: Connection, claim: Claim, failure: Failure) -> Setb
         **asdict(claim),
         "worker": failure.worker,
         "kind": failure.kind.value,
-        "why": failure.why[:WHY_CHARACTERS],
+        "why": _storable(failure.why),
     }
     connection.execute(text(_INSERT), keys)
     weighed = connection.execute(text(_WEIGH), keys).one()
