@@ -126,17 +126,16 @@ def report_death(engine: Engine, death: Death) -> int:
     One transaction, fenced by token and owner; to report a death again changes nothing.
     """
     with engine.begin() as connection:
-        freed = sum(
+        states = [
             connection.execute(
                 text(_FREE),
                 {"chunk_id": chunk.chunk_id, "token": chunk.token, "owner": chunk.owner},
             ).scalar()
-            == "pending"
             for chunk in sorted(death.held, key=lambda chunk: chunk.chunk_id)
-        )
+        ]
         for decoded in sorted(death.decoded, key=lambda each: (each.job_id, each.first)):
             _suspect(connection, decoded, death)
-    return freed
+    return states.count("pending")
 
 
 def _suspect(connection: Connection, decoded: Decoded, death: Death) -> None:

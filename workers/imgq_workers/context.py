@@ -18,11 +18,15 @@ from imgq_db.queue import Ring, make_ring
 from imgq_db.settings import Settings, load_settings
 from imgq_db.sources import readable_roots
 from imgq_trainer.crew import Crew
+from imgq_workers.breadcrumbs import Breadcrumbs, untold_breadcrumbs
+from imgq_workers.crumb_files import leave_breadcrumbs
 from imgq_workers.devices import Devices
 from imgq_workers.models import LoadedModels
+from imgq_workers.orphans import end_with_parent
 from imgq_workers.predicting import predict_chunk
 from imgq_workers.presence import Presence
 from imgq_workers.setbacks import Setbacks
+from imgq_workers.watching import tell_of_the_dead
 
 if TYPE_CHECKING:
     from imgq_workers.leasekeeper import Keeper
@@ -53,6 +57,7 @@ class WorkerContext:
     worker_uid: UUID
     predict: Predict
     crew: Crew
+    breadcrumbs: Breadcrumbs
     presence: Presence
     setbacks: Setbacks = field(default_factory=Setbacks)
 
@@ -67,19 +72,26 @@ def make_context(
     engine: Engine | None = None,
     ring: Ring | None = None,
     predict: Predict = predict_chunk,
+    watched: bool = False,
 ) -> WorkerContext:
-    """Compose a worker's parts."""
+    """Compose a worker's parts. watched: whether others are to explain this process's death."""
     engine = engine or make_engine(settings, role="worker")
+    owner, crew = new_uid(), Crew(settings.decode_threads or settings.torch_threads)
     worker_uid = UUID(os.environ[WORKER_UID]) if WORKER_UID in os.environ else new_uid()
     return WorkerContext(
         settings=settings,
         engine=engine,
         ring=ring or make_ring(settings),
         models=LoadedModels(engine, settings, Devices(engine, settings)),
-        owner=new_uid(),
+        owner=owner,
         worker_uid=worker_uid,
         predict=predict,
-        crew=Crew(settings.decode_threads or settings.torch_threads),
+        crew=crew,
+        breadcrumbs=(
+            leave_breadcrumbs(settings, owner=owner, worker=worker_uid, threads=crew.count)
+            if watched
+            else untold_breadcrumbs(owner=owner, worker=worker_uid, threads=crew.count)
+        ),
         presence=Presence(engine, worker_uid, settings.poll_seconds),
     )
 
@@ -109,4 +121,7 @@ def using_context(context: WorkerContext) -> Iterator[WorkerContext]:
 
 @functools.cache
 def _from_environment() -> WorkerContext:
-    return make_context(load_settings())
+    end_with_parent()
+    context = make_context(load_settings(), watched=True)
+    tell_of_the_dead(context.engine, context.settings, context.ring)  # before it claims their work
+    return context

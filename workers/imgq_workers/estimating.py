@@ -1,7 +1,7 @@
 """A dry run's chunk: what would become of each file, without labelling it."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from imgq_workers.outcome_rows import ledger_row
 from imgq_workers.quantised import classifier_for
 from imgq_workers.recollection import recipe_name
 from imgq_workers.sampling import measure_speed
+from imgq_workers.trials import try_suspects
 
 if TYPE_CHECKING:
     from imgq_trainer.surveying import Picture
@@ -36,7 +37,8 @@ def estimate_chunk(
     later jobs then know them.
     Raises Stopped, ModelUnloadable, SourceNotAllowed, RootUnavailable.
     """
-    classifier = classifier_for(context, lease, keeper)
+    with context.breadcrumbs.loading(lease.job_id):
+        classifier = classifier_for(context, lease, keeper)
     context.presence.tell(job=lease.job_uid, device=classifier.device)
     how = recipe_name(classifier.engine, context.settings)
     recipe = recipe_id(context.engine, lease.model_version_id, how)
@@ -44,7 +46,9 @@ def estimate_chunk(
     looks = _survey(context, lease, keeper)
     known = _recall(context, lease, recipe, looks)
     new = _to_compute(context, lease, looks, known)
-    looks = _without(looks, measure_speed(context, lease, keeper, classifier, recipe, new))
+    suspects = {lease.names[suspect.image - lease.first_image] for suspect in lease.suspects}
+    sample = [name for name in new if name not in suspects]
+    looks = _without(looks, measure_speed(context, lease, keeper, classifier, recipe, sample))
     keeper.handed_out.set()
     _remember(context, lease, looks, began_ns)
     return [_row(lease, name, looks[name], known, new) for name in lease.names]
@@ -70,14 +74,23 @@ def _survey(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper") -> "L
     settings, unchanged = context.settings, {}
     if _looks_up(context, lease) and settings.known_file_rows:
         unchanged = known_files(context.engine, source_place(lease.source), lease.names)
-    looks = survey_files(
-        source_folder(lease.source, settings),
-        lease.names,
-        limits=ReadLimits(settings.max_pixels, settings.max_file_bytes),
-        crew=context.crew,
-        unchanged=unchanged,
-        stop=keeper.should_stop,
-    )
+    root = source_folder(lease.source, settings)
+    limits = ReadLimits(settings.max_pixels, settings.max_file_bytes)
+
+    def look(places: Sequence[int], _last: bool) -> list[Picture | Rejection]:
+        names = [lease.names[place] for place in places]
+        images = [lease.first_image + place for place in places]
+        return survey_files(
+            root,
+            names,
+            limits=limits,
+            crew=context.crew,
+            unchanged=unchanged,
+            in_flight=context.breadcrumbs.in_flight(lease.job_id, images, names),
+            stop=keeper.should_stop,
+        )
+
+    looks = try_suspects(context, lease, look)
     return dict(zip(lease.names, looks, strict=True))
 
 

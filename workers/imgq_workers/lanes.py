@@ -77,15 +77,23 @@ class Lanes:
         return waited
 
     def start(self, lease: ChunkLease) -> None:
-        """Classify a chunk."""
-        if self.only not in (None, lease.model):  # another worker settled its precision just now
+        """Classify a chunk; one that holds suspects begins alone."""
+        self._context.breadcrumbs.take(lease)
+        # Or another worker settled its precision just now.
+        if lease.suspects or self.only not in (None, lease.model):
             self.await_all()
         if lease.model != self._model:
             self._model, self._model_since = lease.model, time.monotonic()
         handed_out = Event()
-        result = self._threads.submit(classify_chunk, self._context, lease, handed_out)
+        result = self._threads.submit(self._classify, lease, handed_out)
         result.add_done_callback(lambda _: handed_out.set())
         self._underway.append(_Lane(lease, handed_out, result))
+
+    def _classify(self, lease: ChunkLease, handed_out: Event) -> bool:
+        try:
+            return classify_chunk(self._context, lease, handed_out)
+        finally:
+            self._context.breadcrumbs.drop(lease)
 
     def _gather(self) -> None:
         done = [lane.result for lane in self._underway if lane.result.done()]

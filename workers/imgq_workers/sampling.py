@@ -38,6 +38,8 @@ def measure_speed(
     if len(sample) <= sampled_images(context.engine, lease.job_id):
         return {}
     settings = context.settings
+    numbers = {name: image for image, name in enumerate(lease.names, lease.first_image)}
+    images = [numbers[name] for name in sample]
     _warm(classifier)
     started = time.monotonic()
     outcomes = dict(
@@ -51,6 +53,7 @@ def measure_speed(
                 limits=ReadLimits(settings.max_pixels, settings.max_file_bytes),
                 batch_size=settings.batch_size,
                 crew=context.crew,
+                in_flight=context.breadcrumbs.in_flight(lease.job_id, images, sample),
                 stop=keeper.should_stop,
             ),
             strict=True,

@@ -19,12 +19,13 @@ from imgq_db.engine import make_engine
 from imgq_db.errors import SchemaOutdated
 from imgq_db.logs import configure_logs
 from imgq_db.migrate import check_revision
-from imgq_db.queue import CLASSIFY, LIST
+from imgq_db.queue import CLASSIFY, LIST, make_ring
 from imgq_db.settings import Settings
 from imgq_db.sources import readable_roots
 from imgq_db.workers import beat_worker, remove_worker, start_draining
 from imgq_workers.app import make_celery
 from imgq_workers.context import WORKER_NAME, WORKER_UID, new_uid
+from imgq_workers.watching import watching
 
 _log = structlog.get_logger(__name__)
 
@@ -59,7 +60,10 @@ def serve(settings: Settings, app: Celery, role: Role) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     engine = make_engine(settings, role="worker")
     _await_schema(engine, settings)
-    with _shown_as_alive(engine, settings, uid, role.shown_queue):
+    with (
+        _shown_as_alive(engine, settings, uid, role.shown_queue),
+        watching(engine, settings, uid, make_ring(settings)),
+    ):
         app.worker_main(
             [
                 "--quiet",
