@@ -215,8 +215,10 @@ def let_go(engine: Engine, lease: ChunkLease) -> bool:
     """Say that this process no longer computes for a chunk that was cancelled under it."""
     return _execute(
         engine,
-        "UPDATE chunk SET owner = NULL"
-        " WHERE id = :chunk_id AND owner = :owner AND state = 'cancelled'",
+        # By the token that the cancel left: a process may have claimed again what it once lost, and
+        # whoever hears of the loss only now must not speak for the other.
+        "UPDATE chunk SET owner = NULL WHERE id = :chunk_id AND token = :token + 1"
+        " AND owner = :owner AND state = 'cancelled'",
         lease,
     )
 

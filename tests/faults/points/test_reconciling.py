@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine
 
-from imgq_db.cancelling import continue_cancelling
-from imgq_db.chunks import ChunkLease, expire_leases, finish_chunk, let_go
+from imgq_db.cancelling import cancel_job, continue_cancelling
+from imgq_db.chunks import ChunkLease, claim_chunk, expire_leases, finish_chunk, let_go
 from imgq_db.closing import close_finished_jobs
 from imgq_db.errors import LeaseLost
 from imgq_db.jobs import Job, JobState, get_job
+from imgq_db.sources import FILE_ROOT
 
 from .acts import rows_of
 from .conftest import LEASE_SECONDS, until
@@ -74,3 +76,22 @@ def test_a_cancel_whose_process_died_is_carried_on(
     ended = get_job(engine, job.uid)
     assert (ended.state, ended.progress.ok, count("prediction")) == (JobState.CANCELLED, 1, 1)
     assert broken_rules(job) == []
+
+
+def test_a_process_that_claimed_again_what_it_lost_is_waited_for(
+    engine: Engine, listed: Callable[..., Job], move_clock: Callable[[float], None]
+) -> None:
+    job, process = listed(1), uuid4()
+
+    def claim() -> ChunkLease:
+        lease = claim_chunk(engine, owner=process, roots=[FILE_ROOT], lease_seconds=LEASE_SECONDS)
+        assert lease is not None
+        return lease
+
+    lost = claim()
+    move_clock(LEASE_SECONDS + 1)
+    assert expire_leases(engine) == 1
+    held = claim()
+    cancel_job(engine, job.uid)
+    assert not let_go(engine, lost) and close_finished_jobs(engine) == 0
+    assert let_go(engine, held) and close_finished_jobs(engine) == 1

@@ -31,15 +31,7 @@ def test_a_submit_that_lost_its_api_makes_one_job_when_it_is_repeated(
 ) -> None:
     die_at(point, "submit", tmp_path, "once")
     assert (count("job"), bells_waiting(settings, LIST)) == (jobs, bells)
+    assert reconcile(engine, settings, make_ring(settings)).bells_rung == jobs - bells
     move_clock(31)  # the request under this key counts as underway for so long
     until(lambda: post_job(engine, settings, str(tmp_path), "once").status_code == 202)
     assert (count("job"), count("idempotency WHERE status = 202")) == (1, 1)
-
-
-def test_a_job_whose_api_died_before_the_bell_is_begun_by_the_reconciler(
-    engine: Engine, settings: Settings, tmp_path: Path, die_at: Callable[..., None]
-) -> None:
-    die_at("submit.before_bell", "submit", tmp_path, "once")
-    assert bells_waiting(settings, LIST) == 0
-    assert reconcile(engine, settings, make_ring(settings)).bells_rung == 1
-    assert bells_waiting(settings, LIST) == 1
