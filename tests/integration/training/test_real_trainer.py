@@ -57,6 +57,7 @@ def test_a_real_training_and_an_evaluation_end_in_the_registry(
     judged = get_job(engine, evaluation.uid)
     assert (judged.state, judged.error) == (JobState.SUCCEEDED, None)
     assert (report_of_job(engine, settings, evaluation.uid) / "report.json").is_file()
+    assert judged.result and " were learned from" in judged.result["verdict"][0]
     for each in (job, evaluation):
         checks = verify_job(engine, each.uid, settings=settings)
         assert [check.rule for check in checks if not check.holds] == []

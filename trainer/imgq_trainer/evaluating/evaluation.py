@@ -1,7 +1,7 @@
 """All figures of a model on one set of pictures."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -48,7 +48,9 @@ from imgq_trainer.evaluating.values import (
     Figures,
     Interval,
     Intervals,
+    Learned,
     Mistake,
+    OtherPictures,
     Point,
     Reliability,
     TopK,
@@ -56,10 +58,21 @@ from imgq_trainer.evaluating.values import (
 from imgq_trainer.evaluating.verdict import judge
 
 MOST_MISTAKES: Final = 48
+#: fewer pictures that a model did not learn from say nothing on their own
+LEAST_OTHERS: Final = 20
 TOP_K: Final = (1, 2, 3, 5, 10)
 #: of all curves together, so that a thousand classes do not make a report of 20 MB
 _POINTS_IN_ALL, _LEAST_POINTS = 20_000, 20
 _DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """flags: which pictures the model learned from, (N,). all_known: whether there may be more."""
+
+    flags: Flags
+    all_known: bool
+
 
 _Areas = list[tuple[float | None, float | None]]
 
@@ -72,11 +85,15 @@ def evaluate(
     probe: Scored | None,
     seed: int,
     tested_on: str = "test split",
+    learned: Known | None = None,
+    chosen_on: int | None = None,
 ) -> Evaluation:
     """Return all figures, and what they mean in words.
 
     majority: the most frequent class of the training split, an index into the labels.
     probe: the linear probe on the same pictures; None if there is none to compare with.
+    learned: which of the pictures are not new to the model. chosen_on: how many pictures decided
+    which model it is, and calibrated it.
     Raises NothingToEvaluate, ScoredInvalid, ScoresNotFinite, NotTheSamePictures.
     """
     check(scored)
@@ -102,9 +119,31 @@ def evaluate(
         mistakes=tuple(_mistakes(scored, shares)),
         standing="sound",
         verdict=(),
+        learned=None if learned is None else _learned(scored, learned),
+        chosen_on=chosen_on,
     )
     standing, verdict = judge(unjudged)
     return replace(unjudged, standing=standing, verdict=verdict)
+
+
+def _learned(scored: Scored, known: Known) -> Learned:
+    others = np.flatnonzero(~known.flags)
+    told = known.flags.any() and len(others) >= LEAST_OTHERS
+    figures = _of_others(scored, others) if told else None
+    return Learned(pictures=int(known.flags.sum()), others=figures, all_known=known.all_known)
+
+
+def _of_others(scored: Scored, rows: Indices) -> OtherPictures:
+    matrix = confusion_matrix(scored.truth[rows], scored.predicted[rows], len(scored.labels))
+    counts = tally(matrix)
+    shares = class_shares(counts)
+    return OtherPictures(
+        pictures=len(rows),
+        accuracy=_share(accuracy(counts)),
+        accuracy_interval=wilson_interval(int(matrix.trace()), len(rows)),
+        balanced_accuracy=_share(macro(shares.recall, counts.support)),
+        macro_f1=_share(macro(shares.f1, counts.support)),
+    )
 
 
 def _figures(scored: Scored, counts: Tally, shares: ClassShares, areas: _Areas) -> Figures:

@@ -151,6 +151,29 @@ class Mistake:
 
 
 @validated(frozen=True, slots=True, config=_STRICT)
+class OtherPictures:
+    """Figures of the pictures that a model did not learn from, if only of some it did."""
+
+    pictures: Count
+    accuracy: Share
+    #: Wilson's
+    accuracy_interval: Interval
+    balanced_accuracy: Share
+    macro_f1: Share
+
+
+@validated(frozen=True, slots=True, config=_STRICT)
+class Learned:
+    """What of the pictures the model, or one that it goes back to, learned from."""
+
+    pictures: Count
+    #: None unless there are some learned ones, and enough others
+    others: OtherPictures | None
+    #: whether all that it learned from is known
+    all_known: bool
+
+
+@validated(frozen=True, slots=True, config=_STRICT)
 class Evaluation:
     """All that is known of a model's quality on one set of pictures."""
 
@@ -172,6 +195,10 @@ class Evaluation:
     mistakes: tuple[Mistake, ...]
     standing: Standing
     verdict: tuple[str, ...]
+    #: None if nobody asked
+    learned: Learned | None = None
+    #: how many pictures the model was chosen on, and calibrated; None if that is not known
+    chosen_on: Count | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return a value that JSON can hold as it is."""

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Final
 
 from imgq_trainer.evaluating.significance import at_least
-from imgq_trainer.evaluating.values import Baseline, Evaluation, Standing
+from imgq_trainer.evaluating.values import Baseline, Evaluation, Learned, Standing
 from imgq_trainer.evaluating.wording import listed, number_of, p_value, percent, points
 
 SIGNIFICANT: Final = 0.05
@@ -12,6 +12,13 @@ TRUSTED_ECE: Final = 0.05
 #: a class of fewer pictures is not called hard to find
 LEAST_CLASS: Final = 5
 WIDE: Final = 0.10
+#: of so few pictures a small ECE says nothing
+LEAST_TRUSTED: Final = 50
+#: so small a share of pictures that were learned from hardly changes any figure
+LITTLE: Final = 0.05
+#: fewer pictures, in all or for each class, choose a model by luck
+FEW_CHOSEN_ON: Final = 20
+FEW_OF_A_CLASS: Final = 2
 _MOST_SAID, _SELDOM_TRUE = 0.9, 0.7
 
 _Said = tuple[Standing, str]
@@ -21,10 +28,12 @@ _ORDER: Final[tuple[Standing, ...]] = ("sound", "weak", "failed")
 def judge(evaluation: Evaluation) -> tuple[Standing, tuple[str, ...]]:
     """Return how the model stands, by its worst sentence, and all sentences, weightiest first."""
     said = [
+        *_about_learned(evaluation),
         *_about_collapse(evaluation),
         *_about_baselines(evaluation),
         _about_accuracy(evaluation),
         *_about_classes(evaluation),
+        *_about_choice(evaluation),
         *_about_confidence(evaluation),
     ]
     standing = max((standing for standing, _ in said), key=_ORDER.index)
@@ -34,6 +43,49 @@ def judge(evaluation: Evaluation) -> tuple[Standing, tuple[str, ...]]:
 def one_class_only(evaluation: Evaluation) -> bool:
     """Tell whether every picture was given the same label, though they are of several."""
     return len(_said(evaluation)) == 1 and len(_true(evaluation)) > 1
+
+
+def _about_learned(evaluation: Evaluation) -> list[_Said]:
+    known, pictures = evaluation.learned, evaluation.pictures
+    if known is None:
+        return []
+    if not known.pictures:
+        unsure = "Not all that the model learned from is known: it may have seen these pictures."
+        return [] if known.all_known else [("sound", unsure)]
+    if known.pictures == pictures:
+        every = number_of(pictures, "picture")
+        sentence = f"All {every} were learned from: these figures say nothing about new ones."
+        return [("weak", sentence)]
+    much = known.pictures > LITTLE * pictures
+    which = f"{known.pictures:,} of {number_of(pictures, 'picture')} were learned from"
+    sentence = f"{which}: these figures say little about new ones." if much else f"{which}."
+    return [("weak" if much else "sound", f"{sentence} {_about_others(evaluation, known)}")]
+
+
+def _about_others(evaluation: Evaluation, known: Learned) -> str:
+    if known.others is None:
+        few = number_of(evaluation.pictures - known.pictures, "other")
+        return f"The {few} are too few to judge by."
+    share, ends = known.others.accuracy, known.others.accuracy_interval
+    off = max(abs(end - share) for end in ends)
+    many = number_of(known.others.pictures, "other")
+    return f"Of the {many}, {percent(share)} are labelled right, ± {points(off)}."
+
+
+def _about_choice(evaluation: Evaluation) -> list[_Said]:
+    count, classes = evaluation.chosen_on, len(evaluation.labels)
+    if count is None or count >= max(FEW_CHOSEN_ON, FEW_OF_A_CLASS * classes):
+        return []
+    if count == 0:
+        return [("weak", "No picture was left to choose the model by, and to calibrate it.")]
+    return [
+        (
+            "weak",
+            f"The model was chosen, and its confidence calibrated, on"
+            f" {number_of(count, 'picture')} of {number_of(classes, 'class')}: both are mostly"
+            " luck.",
+        )
+    ]
 
 
 def _about_collapse(evaluation: Evaluation) -> list[_Said]:
@@ -142,6 +194,9 @@ def _about_confidence(evaluation: Evaluation) -> list[_Said]:
     calibration, pictures = evaluation.calibration, number_of(evaluation.pictures, "picture")
     ece = f"ECE {calibration.after.ece:.2f} after calibration"
     if round(calibration.after.ece, 2) <= TRUSTED_ECE:
+        if evaluation.pictures < LEAST_TRUSTED:
+            unsure = f"Whether confidence is trustworthy cannot be told from {pictures}: {ece}."
+            return [("sound", unsure)]
         return [("sound", f"Confidence is trustworthy: {ece}.")]
     if calibration.after.ece <= calibration.ece_by_chance:
         return [

@@ -12,6 +12,7 @@ from imgq_trainer.datasets.values import Dataset
 from imgq_trainer.file_pixels import ReadLimits
 from imgq_trainer.training.events import Events, Stage
 from imgq_trainer.training.judging import Told, judge_model, say_done, say_scanned
+from imgq_trainer.training.learned import known_of
 from imgq_trainer.training.pictures import Stop
 from imgq_trainer.training.scoring import Judge
 from imgq_trainer.training.spec import EvaluateSpec
@@ -56,6 +57,8 @@ def run_evaluation(spec: EvaluateSpec, events: Events, stop: Stop) -> None:
             scored=scored,
             seed=spec.seed,
             tested_on="evaluation",
+            known=known_of(spec, dataset, dataset.examples),
+            chosen_on=None,
         )
         say_done(events, artifact, verdict, dataset, spec.work_dir)
 

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from imgq_trainer.artifacts import Artifact
 from imgq_trainer.datasets.snapshots import FINDINGS_FILE
 from imgq_trainer.datasets.values import Dataset, Example, Split
-from imgq_trainer.evaluating.evaluation import evaluate
+from imgq_trainer.evaluating.evaluation import Known, evaluate
 from imgq_trainer.evaluating.scored import Scored
 from imgq_trainer.evaluating.values import Evaluation
 from imgq_trainer.reporting.values import EpochRow, ReportData
@@ -56,6 +56,8 @@ def judge_model(
     scored: Scored,
     seed: int,
     tested_on: str,
+    known: Known,
+    chosen_on: int | None,
 ) -> Verdict:
     """Evaluate a model's scores, and write the report to folder / "report".
 
@@ -68,6 +70,8 @@ def judge_model(
         probe=probe,
         seed=seed,
         tested_on=tested_on,
+        learned=known,
+        chosen_on=chosen_on,
     )
     examples = examples_of(dataset, Split.TEST)
     report = ReportData(
@@ -89,7 +93,12 @@ def judge_model(
 
 def metrics_of(evaluation: Evaluation) -> dict[str, JsonValue]:
     """Return the figures that a version is listed with."""
-    figures = evaluation.figures
+    figures, learned = evaluation.figures, evaluation.learned
+    seen: dict[str, JsonValue] = {}
+    if learned is not None and learned.pictures:
+        seen = {"learned_pictures": learned.pictures}
+        if learned.others is not None:
+            seen |= {"accuracy_of_others": learned.others.accuracy}
     return {
         "pictures": evaluation.pictures,
         "accuracy": figures.accuracy,
@@ -99,6 +108,7 @@ def metrics_of(evaluation: Evaluation) -> dict[str, JsonValue]:
         "macro_f1_interval": list(evaluation.intervals.macro_f1),
         "ece": evaluation.calibration.after.ece,
         "standing": evaluation.standing,
+        **seen,
     }
 
 

@@ -41,9 +41,9 @@ def fit_probe(
 ) -> list[Probe]:
     """Return a probe for each strength, from the strongest on, each begun at the one before.
 
-    features: (N, D). alive: called at each step. The loss is the mean over the pictures plus half of
-    l2 times the squared weights, on features of mean 0 and deviation 1; so it means the same for
-    any N.
+    features: (N, D). alive: called at each step. The loss is the mean over the pictures plus half
+    of l2 times the squared weights, on features of mean 0 and deviation 1; so it means the same
+    for any N.
     """
     values = torch.from_numpy(features)
     mean, deviation = values.mean(0), values.std(0, correction=0).clamp_min(LEAST_DEVIATION)

@@ -34,6 +34,7 @@ from imgq_trainer.training.judging import (
     say_scanned,
     versions,
 )
+from imgq_trainer.training.learned import known_of
 from imgq_trainer.training.looking import look_at
 from imgq_trainer.training.loop import Loop
 from imgq_trainer.training.machine import Machine
@@ -187,6 +188,8 @@ class _Training:
             scored=scores,
             seed=spec.seed,
             tested_on="test split",
+            known=known_of(spec, dataset, examples_of(dataset, Split.TEST)),
+            chosen_on=len(truth),
         )
         metrics = metrics_of(verdict.evaluation)
         artifact = write_model(

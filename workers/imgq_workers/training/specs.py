@@ -5,21 +5,25 @@ import os
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from imgq_db.models import get_version
 from imgq_db.settings import Settings
 from imgq_db.sources import source_folder
 from imgq_db.train_options import SCRATCH, EvaluateOptions, TrainOptions
 from imgq_db.training.leases import TrainingLease
+from imgq_db.training.lineage import trained_on
 from imgq_trainer.crew import usable_cores
 from imgq_workers.training.comparisons import comparison_spec
 from imgq_workers.training.context import TrainerContext
 from imgq_workers.training.parents import artifact_of
 from imgq_workers.training.processes import MARK
 
-SPEC_FILE = "spec.json"
+SPEC_FILE, LEARNED_FILE = "spec.json", "learned.txt"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ONLY_GPU = "cuda:0"
 _GPU = "cuda:"
+_log = structlog.get_logger(__name__)
 _OURS = ("IMGQ_", "DATABASE_URL", "REDIS_URL")
 
 
@@ -39,11 +43,13 @@ def write_spec(
         spec |= {"kind": "export", "root": artifact, "artifact": artifact}
     elif isinstance(lease.options, TrainOptions):
         spec |= _source(context.settings, lease) | _training(context, lease, lease.options)
+        spec |= _learned(context, lease, folder)
         spec["resume"] = None if resume is None else str(resume)
     else:
         spec |= _source(context.settings, lease)
         version = get_version(context.engine, _version_id(lease))
         spec |= {"kind": "evaluate", "artifact": str(artifact_of(context, version))}
+        spec |= _learned(context, lease, folder)
     path = folder / SPEC_FILE
     path.write_text(json.dumps(spec, ensure_ascii=False, indent=1))
     return path
@@ -126,6 +132,21 @@ def _start(context: TrainerContext, lease: TrainingLease) -> dict[str, str]:
     if version.source == "builtin":  # the trainer has it itself
         return {"init": "imagenet"}
     return {"init_artifact": str(artifact_of(context, version)), "parent": version.ref}
+
+
+def _learned(context: TrainerContext, lease: TrainingLease, folder: Path) -> dict[str, Any]:
+    """Write down which pictures the model, or the one to start from, has learned from."""
+    if lease.model_version_id is None:
+        return {}
+    version = get_version(context.engine, lease.model_version_id)
+    try:
+        learned = trained_on(context.engine, context.settings, version)
+    except (OSError, ValueError) as error:  # a snapshot that is damaged
+        _log.warning("lineage_unreadable", model=version.ref, error=str(error))
+        return {"all_learned_known": False}
+    path = folder / LEARNED_FILE
+    path.write_text("".join(f"{digest.hex()}\n" for digest in sorted(learned.digests)))
+    return {"learned": str(path), "all_learned_known": learned.complete}
 
 
 def _version_id(lease: TrainingLease) -> int:

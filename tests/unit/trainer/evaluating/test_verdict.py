@@ -1,9 +1,10 @@
 """What is said of models whose fault is known, since it was planted."""
 
 import numpy as np
+import pytest
 
 from imgq_trainer.evaluating.calibration import fit_temperature
-from imgq_trainer.evaluating.evaluation import evaluate
+from imgq_trainer.evaluating.evaluation import Known, evaluate
 from imgq_trainer.evaluating.scored import Floats, Indices, Scored
 from imgq_trainer.evaluating.values import Evaluation
 
@@ -115,3 +116,50 @@ def test_pictures_of_one_class_say_nothing_about_telling_classes_apart() -> None
 
     assert found.standing == "failed"
     assert "one class only: “cat”. Nothing can be said" in found.verdict[0]
+
+
+def of_known(pictures: int, learned: int, *, all_known: bool = True) -> Evaluation:
+    scored = signals(pictures, 8)
+    known = Known(np.arange(pictures) < learned, all_known)
+    return evaluate(scored, temperature=1.0, majority=0, probe=None, seed=0, learned=known)
+
+
+def test_pictures_that_were_learned_from_say_little_and_the_others_are_told_apart() -> None:
+    found = of_known(90, 60)
+
+    assert found.standing == "weak"
+    assert found.verdict[0].startswith(
+        "60 of 90 pictures were learned from: these figures say little about new ones. Of the 30"
+        " others, "
+    )
+    assert found.learned and found.learned.others and found.learned.others.pictures == 30
+
+
+def test_what_is_learned_is_told_in_words() -> None:
+    first = {
+        (90, 90): "All 90 pictures were learned from: these figures say nothing about new ones.",
+        (30, 20): "20 of 30 pictures were learned from: these figures say little about new ones."
+        " The 10 others are too few to judge by.",
+    }
+    for (pictures, learned), sentence in first.items():
+        assert of_known(pictures, learned).verdict[0] == sentence
+    few, none = of_known(300, 3), of_known(300, 0)
+    assert few.verdict[0].startswith("3 of 300 pictures were learned from. Of the 297 others, ")
+    assert (few.standing, none.standing) == ("sound", "sound")
+    assert not any("learned" in sentence for sentence in none.verdict)
+    assert "may have seen these pictures" in of_known(300, 0, all_known=False).verdict[0]
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "No picture was left"), (3, "on 3 pictures of 3")])
+def test_a_choice_by_a_few_pictures_is_called_luck(count: int, words: str) -> None:
+    scored = signals(300, 8)
+    found = evaluate(scored, temperature=1, majority=0, probe=None, seed=0, chosen_on=count)
+
+    assert found.standing == "weak"
+    assert any(words in sentence for sentence in found.verdict)
+
+
+def test_confidence_is_not_called_trustworthy_after_a_few_pictures() -> None:
+    found = judged(signals(12, 50))
+
+    assert found.verdict[-1].startswith("Whether confidence is trustworthy cannot be told from 12")

@@ -226,6 +226,30 @@ def test_a_model_is_evaluated_on_new_pictures(trained: Said, colours: Path, tmp_
     assert (tmp_path / "judged" / "report" / "report.html").exists()
 
 
+def test_pictures_that_were_learned_from_are_counted_with_their_likes(
+    trained: Said, colours: Path, tmp_path: Path
+) -> None:
+    dataset = read_dataset(Path(trained[-1]["dataset"]))
+    learned = [e.digest.hex() for e in dataset.examples if e.split is not Split.TEST]
+    (tmp_path / "learned.txt").write_text("\n".join(learned))
+    asked = {
+        "kind": "evaluate",
+        "root": str(colours),
+        "work_dir": str(tmp_path / "judged"),
+        "artifact": trained[-1]["artifact"],
+        "learned": str(tmp_path / "learned.txt"),
+        "threads": 2,
+        "max_pixels": 10**6,
+        "max_file_bytes": 10**6,
+    }
+    said = io.StringIO()
+    run_evaluation(EvaluateSpec.model_validate_json(json.dumps(asked)), Events(said), lambda: False)
+
+    done = json.loads(said.getvalue().splitlines()[-1])
+    assert done["metrics"]["learned_pictures"] == len(learned)
+    assert done["verdict"][0].startswith(f"{len(learned)} of 42 pictures were learned from:")
+
+
 def test_fast_needs_weights(parsed: Parsed) -> None:
     with pytest.raises(BackboneUnsuited, match="no trained weights"):
         run(parsed(init="imagenet", backbone="test_resnet", preset="fast", config={}))
