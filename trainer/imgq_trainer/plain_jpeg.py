@@ -12,7 +12,7 @@ from imgq_trainer.decoding import JPEG_PIXELS_PER_BYTE, orientation_of
 from imgq_trainer.preprocessing import Pixels
 
 #: part of a prediction's identity: to be raised whenever the same bytes may give other pixels
-GENERATION = 2
+GENERATION = 3
 _FILLER, _START_OF_SCAN, _EXIF_OR_XMP = 0xFF, 0xDA, 0xE1
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1}), 0xC2
 _SEGMENTS = frozenset({0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})

@@ -98,9 +98,9 @@ def test_a_classifier_names_its_engine_precision_and_decoder(
 ) -> None:
     engine, *rest = classifier.engine.split("/")
     assert engine.startswith("openvino-20")
-    assert rest == ["exact", "decode-2-turbo"]
+    assert rest == ["exact", "decode-3-turbo"]
     assert by_torch.engine.startswith("torch-2")
-    assert "cpu/exact/decode-2-turbo" in by_torch.engine
+    assert "cpu/exact/decode-3-turbo" in by_torch.engine
 
 
 def test_the_engines_agree_in_exact_mode(

@@ -108,7 +108,7 @@ def test_without_the_package_everything_is_left_to_pillow(
     monkeypatch.setattr(plain_jpeg, "_turbo", lambda: False)
 
     assert scan_jpeg(encode("JPEG")) is None
-    assert plain_jpeg.decoder_name() == "decode-2-pillow"
+    assert plain_jpeg.decoder_name() == "decode-3-pillow"
 
 
 @pytest.mark.parametrize(
