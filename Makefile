@@ -46,7 +46,7 @@ docs: $(READY) ## Write the generated references again
 	$(BIN)/python -m imgq_cli.reference > docs/cli.md
 	$(BIN)/python -m imgq_api openapi > docs/openapi.json
 	$(BIN)/python -m imgq_db.reference > docs/settings.md
-	$(BIN)/python -m imgq_trainer.training.reference docs/training.md
+	$(BIN)/python -m imgq_trainer.training.reference docs/training.md api/imgq_api/knobs.json
 
 lock: $(READY) ## Resolve every dependency again, for all platforms
 	$(BIN)/python -m pip install --quiet uv
