@@ -95,12 +95,15 @@ _SERVED = f"""
 
 # Lazily: should a crash of the server undo it, the chunk is simply claimed again. Whoever computes
 # on is not its owner any more, so the token that both then hold does no harm.
+# A value, not a table to join with: where the planner expects few chunks it would read such a table
+# once for each of them, and each time lock another one.
 _CLAIM = f"""
 {LAZILY} UPDATE chunk c SET state = 'leased', token = c.token + 1, owner = :owner,
     lease_until = imgq_now() + make_interval(secs => :lease_seconds), attempts = c.attempts + 1
-FROM (SELECT id FROM chunk c WHERE job_id = :job_id AND state = 'pending' AND {_CLAIMABLE}
-      ORDER BY first_image LIMIT 1 FOR UPDATE SKIP LOCKED) next, job j
-WHERE c.id = next.id AND j.id = c.job_id AND j.precision = ANY(:precisions)
+FROM job j
+WHERE c.id = (SELECT id FROM chunk c WHERE job_id = :job_id AND state = 'pending' AND {_CLAIMABLE}
+              ORDER BY first_image LIMIT 1 FOR UPDATE SKIP LOCKED)
+  AND j.id = c.job_id AND j.precision = ANY(:precisions)
 RETURNING c.id, c.job_id, j.uid AS job_uid, c.token, c.first_image, c.manifest, j.source,
     j.options, j.model_version_id, j.precision, {SUSPECTS}
 """

@@ -71,6 +71,17 @@ def test_a_claim_passes_a_locked_chunk_by(
         assert claim() is None
 
 
+def test_a_claim_takes_one_chunk_also_where_the_planner_expects_no_other(
+    engine: Engine, listed: Callable[..., Job], claim: Claim, count: Callable[[str], int]
+) -> None:
+    listed(1)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE chunk"))
+    listed(1, 1, 1, 1)
+    leases = [claim() for _ in range(5)]
+    assert all(leases) and count("chunk WHERE attempts = 1") == 5
+
+
 def test_leases_expire_beside_a_locked_one(
     engine: Engine,
     listed: Callable[..., Job],
