@@ -24,6 +24,7 @@ from imgq_db.deleting import delete_job
 from imgq_db.failpoints import failpoint
 from imgq_db.jobs import Job, JobKind
 from imgq_db.keys import Scope
+from imgq_db.obstacles import find_obstacle
 from imgq_db.queue import FIRST_BELL
 from imgq_db.retries import retry_job
 
@@ -163,8 +164,10 @@ def _allowed(job_id: UUID) -> Job:
     return job
 
 
-def _body(job: Job, notice: str | None = None) -> JobBody:
-    return job_body(job, ahead=jobs.queue_position(services().engine, job), notice=notice)
+def _body(job: Job) -> JobBody:
+    engine = services().engine
+    ahead, obstacle = jobs.queue_position(engine, job), find_obstacle(engine, job)
+    return job_body(job, ahead=ahead, notice=obstacle)
 
 
 def _accepted(job: Job) -> Response:
@@ -172,7 +175,8 @@ def _accepted(job: Job) -> Response:
     failpoint("submit.before_bell", str(job.uid))
     rung = services().ring(FIRST_BELL[job.kind])
     failpoint("submit.after_bell", str(job.uid))
-    body = _body(job, notice=None if rung else BELL_SILENT)
+    ahead = jobs.queue_position(services().engine, job)
+    body = job_body(job, ahead=ahead, notice=None if rung else BELL_SILENT)
     return reply(body, 202, Location=body.links.self, Retry_After="1")
 
 
@@ -220,8 +224,8 @@ def _changed(job_id: UUID, body: JobBody, seconds: float) -> JobBody:
     def differs() -> bool:
         nonlocal latest
         job = jobs.get_job(engine, job_id)
-        # The place in the queue is left out while waiting: it costs a second statement.
-        latest = job_body(job, ahead=body.queue_position)
+        # What costs more statements is left out while waiting.
+        latest = job_body(job, ahead=body.queue_position, notice=body.notice)
         return latest != body
 
     services().waiting.wait_until(differs, seconds=seconds)

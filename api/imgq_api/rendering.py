@@ -250,6 +250,7 @@ def worker_body(worker: Worker) -> WorkerBody:
         started_at=worker.started_at,
         seen_at=worker.seen_at,
         roots=list(worker.roots),
+        precisions=None if worker.precisions is None else list(worker.precisions),
     )
 
 

@@ -122,7 +122,9 @@ class JobBody(BaseModel):
     )
     agreement: AgreementBody | None = Field(description="Of an int8 job, after its first pictures")
     retry_of: str | None
-    notice: str | None = Field(description="What the caller should know about this reply")
+    notice: str | None = Field(
+        description="What the caller should know about this reply, such as what holds the job up"
+    )
     links: JobLinks
 
 
@@ -251,6 +253,9 @@ class WorkerBody(BaseModel):
     started_at: Moment
     seen_at: Moment
     roots: list[str]
+    precisions: list[str] | None = Field(
+        description="What it computes, the fastest first; null: it has not said yet"
+    )
 
 
 class WorkersBody(BaseModel):

@@ -51,25 +51,23 @@ def _those_for(job: Job, around: Surroundings) -> Surroundings:
 
 def _waits(job: Job, around: Surroundings) -> Iterator[Reason]:
     yield from _queue(around)
-    able = [worker for worker in around.workers if _can_read(worker, job)]
+    able = _able(job, around)
     if not around.workers:
         yield Reason(
             f"No {_taker(job)} has been heard of lately, so nobody can take it.",
             f"imgq {_taker(job)}, or imgq up on this machine",
         )
     elif not able:
-        yield Reason(
-            f"No {_taker(job)} can read {root_of(job)}: each takes only jobs whose root it has.",
-            f"start a {_taker(job)} with that root in IMGQ_ROOTS",
-        )
+        yield _lacks(job, around)
     ahead = job["queue_position"]
     if ahead:
         yield Reason(f"{count(ahead, 'job')} of the same or a higher priority came first.")
     busy = [worker for worker in able if worker["job"] not in (None, job["id"])]
     if able and len(busy) == len(able):
         yield Reason(f"Every {_taker(job)} that could take it is busy ({number(len(busy))}).")
-    elif able and not ahead and around.queue_answers:
+    elif able and not ahead and around.queue_answers and not job.get("notice"):
         yield Reason(f"A {_taker(job)} is free; it should start within seconds.")
+    yield from _notice(job, able)
 
 
 def _runs(job: Job, around: Surroundings) -> Iterator[Reason]:
@@ -90,14 +88,11 @@ def _runs(job: Job, around: Surroundings) -> Iterator[Reason]:
             "it was when one is back.",
             "imgq worker, or imgq up on this machine",
         )
-    elif job.get("precision") == "int8":
-        yield Reason(
-            "No worker is at it this moment; the next free one goes on, if it computes int8: "
-            "on a CPU with VNNI, by OpenVINO.",
-            "submit it again with --precision auto if there is none",
-        )
+    elif not _able(job, around):
+        yield _lacks(job, around)
     else:
         yield Reason("No worker is at it this moment; the next free one goes on.")
+    yield from _notice(job, _able(job, around))
     if counts["images_per_second"] and counts["eta_seconds"] is not None:
         speed = number(counts["images_per_second"])
         yield Reason(
@@ -193,6 +188,43 @@ def root_of(job: Job) -> str:
     """Return what a worker must be able to read for a job, as workers name it."""
     uri = job.get("source", {}).get("uri", "")
     return "file:" if uri.startswith("file:") else uri.removeprefix("root:").partition("/")[0]
+
+
+def _notice(job: Job, able: Sequence[Worker]) -> Iterator[Reason]:
+    """Tell the server's word on the job, unless it was told already that nobody can take it."""
+    if able and job.get("notice"):
+        yield Reason(str(job.get("notice")))
+
+
+def _able(job: Job, around: Surroundings) -> list[Worker]:
+    return [
+        worker for worker in around.workers if _can_read(worker, job) and _computes(worker, job)
+    ]
+
+
+def _lacks(job: Job, around: Surroundings) -> Reason:
+    """Say what no worker that is there can do."""
+    if not any(_can_read(worker, job) for worker in around.workers):
+        return Reason(
+            f"No {_taker(job)} can read {root_of(job)}: each takes only jobs whose root it has.",
+            f"start a {_taker(job)} with that root in IMGQ_ROOTS",
+        )
+    if job.get("precision") == "int8":
+        return Reason(
+            "No worker that is there computes int8: that takes a CPU with VNNI, and OpenVINO.",
+            "submit it again with --precision auto",
+        )
+    return Reason(
+        f"No worker that is there computes {job.get('precision')}: it waits for one that does.",
+        "start such a worker, or cancel it and submit it again",
+    )
+
+
+def _computes(worker: Worker, job: Job) -> bool:
+    offered, wanted = worker.get("precisions"), job.get("precision")
+    if trains(job) or offered is None or wanted is None:
+        return True
+    return bool(offered) if wanted == "auto" else wanted in offered
 
 
 def _can_read(worker: Worker, job: Job) -> bool:

@@ -214,3 +214,4 @@ class Worker(TypedDict):
     started_at: NotRequired[str]
     seen_at: str
     roots: NotRequired[list[str]]
+    precisions: NotRequired[list[str] | None]

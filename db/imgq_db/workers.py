@@ -15,13 +15,15 @@ GONE_SECONDS = 60
 #: A worker that missed three beats is not waited for.
 LIVE_SECONDS = 15
 
-#: SQL over `worker w, job j`: the worker is there, may read the source, and computes as is wanted.
-COULD_CLAIM = f"""
-w.queue = 'classify' AND w.state <> 'draining'
-AND w.seen_at > (SELECT imgq_now()) - interval '{LIVE_SECONDS} seconds' AND j.root = ANY(w.roots)
-AND (w.precisions IS NULL OR j.precision = ANY(w.precisions)
-    OR (j.precision = 'auto' AND cardinality(w.precisions) > 0))
-"""
+#: SQL over `worker w`: it is there, and stays.
+IS_THERE = f"""(w.state <> 'draining'
+    AND w.seen_at > (SELECT imgq_now()) - interval '{LIVE_SECONDS} seconds')"""
+#: SQL over `worker w, job j`: it may read the source; it computes as is wanted.
+READS = "j.root = ANY(w.roots)"
+COMPUTES = """(w.precisions IS NULL OR j.precision = ANY(w.precisions)
+    OR (j.precision = 'auto' AND cardinality(w.precisions) > 0))"""
+#: … and all of it: it could claim a chunk of the job.
+COULD_CLAIM = f"(w.queue = 'classify' AND {IS_THERE} AND {READS} AND {COMPUTES})"
 
 
 _SET_ACTIVITY = f"""

@@ -91,7 +91,8 @@ def test_job_is_accepted_and_shown_whole(api: Api, ring: Any, new_job: Body) -> 
         },
     }
     assert body["created_at"].endswith("Z")
-    assert api("GET", url).json == body
+    waits = {"notice": "It waits for a worker: none is there."}
+    assert api("GET", url).json == body | waits
 
 
 def test_job_is_accepted_while_the_queue_is_down(api: Api, ring: Any, new_job: Body) -> None:

@@ -139,7 +139,8 @@ def test_unknown_model_is_not_found(api: Api, path: str) -> None:
 def test_workers_show_what_they_do(api: Api, engine: Engine, job: Job) -> None:
     uid = uuid.uuid4()
     beat_worker(engine, uid, host="lab1", pid=7, device="cpu", roots=["file:"])
-    set_activity(engine, uid, job=job.uid, images_per_second=12.5)
+    offered = ("bf16", "exact")
+    set_activity(engine, uid, job=job.uid, images_per_second=12.5, precisions=offered)
     (worker,) = api("GET", "/v1/workers").json["items"]
 
     assert worker == {
@@ -154,6 +155,7 @@ def test_workers_show_what_they_do(api: Api, engine: Engine, job: Job) -> None:
         "started_at": worker["started_at"],
         "seen_at": worker["seen_at"],
         "roots": ["file:"],
+        "precisions": ["bf16", "exact"],
     }
 
 
