@@ -28,6 +28,10 @@ SILENT_SECONDS = 0.5 * LEASE_SECONDS, 4 * LEASE_SECONDS
 BELLS = 10
 _CLAIMS = "SELECT id FROM chunk WHERE state = 'leased' AND owner = ANY(CAST(:owners AS uuid[]))"
 _OPEN = "SELECT uid FROM job WHERE finished_at IS NULL AND kind = 'classify'"
+_LAST_COMMIT = """
+SELECT extract(epoch FROM max(done_at))::float8
+FROM (SELECT done_at FROM chunk ORDER BY id DESC LIMIT 500) latest
+"""
 _BACKENDS = """
 SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'imgq-%' AND pid <> pg_backend_pid()
 ORDER BY pid
@@ -75,6 +79,11 @@ class Scene:
             return ()
         return tuple(map(int, self.ask(_CLAIMS, owners=self.stack.owners_of(member.name))))
 
+    def last_commit(self) -> float:
+        """Return when a chunk was last committed, 0 if that cannot be told; since the epoch."""
+        found = self.ask(_LAST_COMMIT)
+        return float(found[0]) if found and found[0] != "None" else 0.0
+
     def ask(self, query: str, **values: object) -> Sequence[str]:
         try:
             with self.stack.engine.connect() as connection:
@@ -88,7 +97,9 @@ Deed = Callable[[Scene, Fault], Hit | Armed | None]
 
 
 def _member(scene: Scene, fault: Fault, role: str) -> Member | None:
-    candidates = scene.stack.of_role(role)
+    """Choose a process; of workers most often one that works: others have little to lose."""
+    at_work = role == "worker" and fault.waits_for_work
+    candidates = scene.stack.at_work() if at_work else scene.stack.of_role(role)
     return fault.choose(candidates) if candidates else None
 
 
@@ -110,7 +121,10 @@ def _kill_child(scene: Scene, fault: Fault) -> Hit | None:
     if member is None or not children:
         return None
     hit = Hit(member.name, scene.claims_of(member))
-    return hit if _killed(children[0]) else None
+    if not _killed(children[0]):
+        return None
+    member.disturbed_at = time.time()
+    return hit
 
 
 def _kill_trainer(scene: Scene, fault: Fault) -> Hit | None:
@@ -147,6 +161,7 @@ def _terminate(scene: Scene, fault: Fault) -> Hit | None:
         return None
     hit = Hit(member.name, scene.claims_of(member))
     member.signal(signal.SIGTERM)
+    member.disturbed_at = time.time()
     return hit
 
 
@@ -169,6 +184,8 @@ def reached(scene: Scene, fault: Fault, point: Point) -> Hit:
     member = scene.stack.members[point.member]
     if point.action == "stop":
         scene.later(fault.between(*STOPPED_SECONDS), lambda: member.signal_all(signal.SIGCONT))
+    else:
+        member.disturbed_at = time.time()
     return Hit(f"{point.member} at {point.place}", scene.claims_of(member))
 
 

@@ -30,6 +30,8 @@ class Member:
     env: Mapping[str, str] = field(repr=False)
     log: Path
     starts: int = 0
+    #: when it, or a child of it, was last started or ended; seconds since the epoch
+    disturbed_at: float = 0.0
     #: stopped on purpose: not to be started again
     leaving: bool = False
     _process: subprocess.Popen[bytes] | None = None
@@ -39,6 +41,7 @@ class Member:
         """Start the process. Call it from the main thread only: see `spawn`."""
         self._dead_since = None
         self.starts += 1
+        self.disturbed_at = time.time()
         self._process = spawn(self.argv, log=self.log, env=self.env, death_signal=signal.SIGKILL)
 
     def runs(self) -> bool:

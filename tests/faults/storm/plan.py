@@ -71,6 +71,28 @@ WEIGHTS: Mapping[Kind, int] = {
 }
 
 
+#: What keeps workers from work: most of these wait until something was committed since the last
+#: one, so that they hit work on a slow machine too.
+DISRUPTIVE = frozenset(
+    {
+        Kind.WORKER_KILL,
+        Kind.CHILD_KILL,
+        Kind.WORKER_STOP,
+        Kind.WORKER_TERM,
+        Kind.POINT_KILL,
+        Kind.POINT_STOP,
+        Kind.REDIS_KILL,
+        Kind.POSTGRES_STOP,
+        Kind.BACKEND_KILL,
+        Kind.NET_CUT,
+        Kind.NET_SLOW,
+        Kind.NET_SILENT,
+    }
+)
+#: So much of them do not wait, and of those of workers so much hit one that has only just begun.
+IN_A_ROW = 0.15
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One planned fault.
@@ -84,6 +106,11 @@ class Fault:
     pause_seconds: float
     target: float
     extent: float
+
+    @property
+    def waits_for_work(self) -> bool:
+        """Whether something must have been committed since the last disruptive fault."""
+        return self.kind in DISRUPTIVE and self.extent > IN_A_ROW
 
     def choose(self, candidates: Sequence[T]) -> T:
         """Return the candidate that is meant. There must be one."""

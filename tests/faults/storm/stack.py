@@ -95,6 +95,18 @@ class Stack:
         for member in self.members.values():
             member.signal_all(signal.SIGCONT)
 
+    def at_work(self) -> list[Member]:
+        """Return the workers whose child has begun to work since something happened to it."""
+        noted: dict[str, float] = {}
+        for file in self.owners.iterdir():
+            name = file.name.partition("=")[0]
+            noted[name] = max(noted.get(name, 0), file.stat().st_mtime)
+        return [
+            worker
+            for worker in self.of_role("worker")
+            if noted.get(worker.name, 0) > worker.disturbed_at
+        ]
+
     def owners_of(self, name: str) -> list[str]:
         """Return the ids under which the children of a worker have claimed."""
         noted = (file.name.partition("=") for file in self.owners.iterdir())

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from tests.faults.storm.faults import DEEDS, Armed, Hit, Scene, reached
-from tests.faults.storm.plan import Fault
+from tests.faults.storm.plan import DISRUPTIVE, Fault
 from tests.faults.storm.points import Point
 
 TICK_SECONDS = 0.02
 #: A fault that finds nothing to be done to is tried for so long; then it does not count.
-TRY_SECONDS = 10.0
+TRY_SECONDS = 30.0
+#: How often it is looked whether something was committed.
+LOOK_SECONDS = 0.1
 #: A point that nobody reaches for so long is taken back; then it does not count.
 ARMED_SECONDS = 10.0
 #: So many faults may wait for their chance before the plan waits for them.
@@ -44,6 +46,9 @@ class Storm:
     events: TextIO
     struck: list[Struck] = field(default_factory=list)
     _waiting: list[_Waiting] = field(default_factory=list)
+    _disrupted_at: float = 0.0
+    _worked_at: float = 0.0
+    _look_at: float = 0.0
 
     def rage(self, faults: int, *, most_seconds: float) -> None:
         """Do so many faults, or as many as the time allows."""
@@ -69,6 +74,9 @@ class Storm:
         time.sleep(TICK_SECONDS)
         self.scene.stack.tend()
         self.scene.undo_due()
+        if time.monotonic() >= self._look_at:
+            self._worked_at = self.scene.last_commit()
+            self._look_at = time.monotonic() + LOOK_SECONDS
         self._waiting = [each for each in self._waiting if not self._settle(each)]
 
     def _begin(self, fault: Fault) -> None:
@@ -81,6 +89,8 @@ class Storm:
         if waiting.point is not None:
             return self._settle_point(waiting, waiting.point)
         at = time.time()
+        if waiting.fault.waits_for_work and self._worked_at <= self._disrupted_at:
+            return self._given_up(waiting)
         hit = DEEDS[waiting.fault.kind](self.scene, waiting.fault)
         match hit:
             case Hit():
@@ -88,6 +98,7 @@ class Storm:
                 return True
             case Armed():
                 self.note("armed", fault=waiting.fault.number, point=hit.point.marker.name)
+                self._disrupted_at = at
                 waiting.point, waiting.until = hit.point, time.monotonic() + ARMED_SECONDS
                 return False
         return self._given_up(waiting)
@@ -109,6 +120,8 @@ class Storm:
 
     def _strike(self, fault: Fault, at: float, hit: Hit) -> None:
         self.struck.append(Struck(fault, at, hit))
+        if fault.kind in DISRUPTIVE:
+            self._disrupted_at = max(at, self._disrupted_at)
         self.note(
             "struck",
             fault=fault.number,

@@ -3,7 +3,6 @@
 All else is real: Celery, bells, claims, leases, files, decoders, breadcrumbs and the ledger.
 """
 
-import contextlib
 import os
 import sys
 import time
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
 
-from imgq_db.settings import load_settings, settings_or_exit
-from imgq_workers.context import WORKER_NAME, make_context, using_context
+from imgq_db.settings import Settings, settings_or_exit
+from imgq_workers import context
 from imgq_workers.devices import Devices
 from imgq_workers.models import LoadedModels
 from imgq_workers.worker import run_worker
@@ -34,7 +33,7 @@ OWNERS: Final = "STORM_OWNERS"
 #: middle, on any machine.
 PICTURE_SECONDS: Final = 0.003
 
-_open = contextlib.ExitStack()
+_make_context = context.make_context
 
 
 class ColourClassifier:
@@ -104,15 +103,19 @@ def _module(name: str, **content: object) -> ModuleType:
     return made
 
 
+def _make_stand_in(settings: Settings, **composed: Any) -> context.WorkerContext:
+    """Compose the real parts but the models, and note who it is that will claim."""
+    made = _make_context(settings, **composed)
+    Path(os.environ[OWNERS], f"{os.environ[context.WORKER_NAME]}={made.owner}").touch()
+    models = StandInModels(made.engine, settings, Devices(made.engine, settings))
+    return replace(made, models=models)
+
+
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
 def _compose(**_: object) -> None:
-    """Compose the child that does the work, for as long as it lives."""
+    """Let the child that does the work compose itself with the stand-in."""
     leave_torch_out()
-    settings = load_settings()
-    context = make_context(settings)
-    models = StandInModels(context.engine, settings, Devices(context.engine, settings))
-    Path(os.environ[OWNERS], f"{os.environ[WORKER_NAME]}={context.owner}").touch()
-    _open.enter_context(using_context(replace(context, models=models)))
+    context.make_context = _make_stand_in
 
 
 if __name__ == "__main__":
