@@ -58,6 +58,8 @@ def celery_options(settings: Settings, *, timeout_seconds: float = 10) -> dict[s
         "worker_pool_start_method": "spawn",
         "worker_proc_alive_timeout": 120,
         "worker_hijack_root_logger": False,
+        # Whoever can write to Redis could shut workers down.
+        "worker_enable_remote_control": False,
         "worker_send_task_events": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
     }

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -98,7 +99,7 @@ def service(
     with _worker(settings, home / "worker.log") as process:
         worker = Worker(process, home / "worker.log")
         yield Service(settings, engine, create_app(settings, engine=engine).test_client(), worker)
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
     engine.dispose()
 
 
