@@ -9,12 +9,28 @@ from imgq_cli.calls import get_epochs, get_log
 from imgq_cli.client import Client
 from imgq_cli.errors import ServerUnreachable
 from imgq_cli.formats import moment
-from imgq_cli.shapes import TERMINAL, Job, train_progress
+from imgq_cli.shapes import TERMINAL, Job, LogLine, train_progress
 from imgq_cli.terminal import printable
 from imgq_cli.train_lines import epoch_line
 
 #: Anything else in a log is what the trainer's process wrote besides.
 LEVELS = ("info", "warning")
+
+
+#: So many lines of a trainer that is gone are shown.
+LAST_LINES = 20
+
+
+def last_words(client: Client, uid: str) -> list[str]:
+    """Return a training's warnings and the last lines that its process wrote, oldest first."""
+    lines: list[LogLine] = []
+    cursor: str | None = None
+    while True:
+        page = get_log(client, uid, cursor)
+        lines += [line for line in page["items"] if line["level"] != "info"]
+        if not page["items"] or page["next_cursor"] is None:
+            return [line["message"] for line in lines[-LAST_LINES:]]
+        cursor = page["next_cursor"]
 
 
 class Chronicle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from imgq_cli.calls import get_job, get_summary, list_workers
+from imgq_cli.chronicle import last_words
 from imgq_cli.client import Client, connect
 from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
@@ -14,7 +15,10 @@ from imgq_cli.jobrefs import resolve_job
 from imgq_cli.panels import job_headline
 from imgq_cli.reasons import Reason, Surroundings, explain
 from imgq_cli.shapes import Job, trains
-from imgq_cli.terminal import emit_json, out, printable, printable_lines, tried, warn
+from imgq_cli.terminal import QUIET, emit_json, out, printable, printable_lines, tried, warn
+
+#: How the log begins to tell of an attempt that died.
+ATTEMPT = "Attempt "
 
 
 @click.command("why")
@@ -33,12 +37,27 @@ def command(invocation: Invocation, /, job: str) -> int:
         errors=_errors(client, found),
     )
     reasons = explain(found, around)
+    words = _last_words(client, found)
     if invocation.json:
         said = [{"text": reason.text, "hint": reason.hint} for reason in reasons]
-        emit_json({"job": found, "reasons": said})
+        emit_json({"job": found, "reasons": said, "last_words": words})
         return Exit.OK
-    _show(found, reasons)
+    told = "\n".join(reason.text for reason in reasons)
+    _show(found, reasons, [word for word in words if word not in told])
     return Exit.OK
+
+
+def _last_words(client: Client, job: Job) -> list[str]:
+    """Return what a training that failed, or had to begin anew, warned of and wrote last."""
+    if not trains(job) or job["state"] in ("succeeded", "cancelled"):
+        return []
+    try:
+        words = last_words(client, job["id"])
+        anew = any(word.startswith(ATTEMPT) for word in words)
+        return words if anew or job["state"] == "failed" else []
+    except CliError as error:
+        warn(f"What the trainer said last is not shown: {printable_lines(error.message)}")
+        return []
 
 
 def _errors(client: Client, job: Job) -> dict[str, int]:
@@ -52,12 +71,16 @@ def _errors(client: Client, job: Job) -> dict[str, int]:
         return {}
 
 
-def _show(job: Job, reasons: list[Reason]) -> None:
+def _show(job: Job, reasons: list[Reason], words: list[str]) -> None:
     from rich.padding import Padding
 
     console = out()
     console.print(job_headline(job))
     for reason in reasons:
-        console.print(Padding(printable(reason.text), (0, 0, 0, 2), expand=False))
+        console.print(Padding(printable_lines(reason.text), (0, 0, 0, 2), expand=False))
         if reason.hint:
             console.print(Padding(tried(reason.hint), (0, 0, 0, 2), expand=False))
+    if words:
+        console.print(Padding("The trainer's last lines:", (0, 0, 0, 2), expand=False))
+    for word in words:
+        console.print(Padding(printable(word), (0, 0, 0, 4), style=QUIET, expand=False))

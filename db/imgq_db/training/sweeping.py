@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from imgq_db.settings import Settings
 from imgq_db.training.datasets import read_examples
-from imgq_db.training.keeping import kept_dataset, kept_pictures, remove_if, touch
+from imgq_db.training.keeping import kept_dataset, kept_pictures, remove_if
 
 #: What is registered was copied or touched minutes before; this is far beyond.
 UNUSED_SECONDS = 24 * 3600.0
@@ -43,8 +43,7 @@ def sweep_if_due(engine: Engine, settings: Settings) -> int:
             return 0
     except FileNotFoundError:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        marker.touch()
-    touch(marker)
+    marker.touch()
     return sweep_store(engine, settings)
 
 

@@ -169,6 +169,21 @@ def test_a_training_that_fails_says_why(
     assert not work_folder(settings, job.uid).exists()
 
 
+def test_the_last_words_of_attempts_that_died_are_kept(
+    engine: Engine, context: TrainerContext, submit_training: Submit
+) -> None:
+    job = submit_training(ending="SIGKILL", checkpoints=False)
+    other = submit_training(ending="3", checkpoints=False)
+    train(context)
+
+    warnings = [
+        line.message for line in list_training_log(engine, job.id) if line.level == "warning"
+    ]
+    assert warnings == [f"Attempt {number} ended by SIGKILL." for number in (1, 2, 3)]
+    last = [line.message for line in list_training_log(engine, other.id)][-2:]
+    assert last == ["Traceback (most recent call last):", "ValueError: no"]
+
+
 def test_a_killed_trainer_goes_on_from_its_last_checkpoint(
     engine: Engine,
     settings: Settings,

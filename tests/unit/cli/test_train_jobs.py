@@ -1,5 +1,6 @@
 """What the job commands make of train and evaluate jobs."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,42 @@ def test_watch_refuses_to_save_a_report_of_labels(
 
     assert result.exit_code == Exit.USAGE
     assert "it has no report, but results" in result.stderr
+
+
+def said(level: str, message: str) -> dict[str, str]:
+    return {"level": level, "message": message, "said_at": "2026-11-01T10:00:00Z"}
+
+
+def test_why_shows_the_last_lines_of_a_trainer_that_crashed(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    error = {"title": "Unexpected", "detail": "ValueError: no", "hint": None}
+    lines = [
+        said("info", "90 pictures."),
+        said("output", 'File "x.py" [bold]'),
+        said("output", "é"),
+    ]
+    server.on("GET", JOB, Answer(make_training("failed", error=error)))
+    server.on("GET", "/v1/workers", Answer({"items": [], "next_cursor": None}))
+    server.on("GET", f"{JOB}/log", Answer({"items": lines, "next_cursor": None}))
+
+    shown = imgq("why", UID).stdout
+    assert shown.endswith('  The trainer\'s last lines:\n    File "x.py" [bold]\n    é\n')
+    assert json.loads(imgq("why", UID, "--json").stdout)["last_words"] == [
+        'File "x.py" [bold]',
+        "é",
+    ]
+
+
+@pytest.mark.parametrize(("line", "shown"), [("Attempt 1 ended by SIGKILL.", True), ("Hm.", False)])
+def test_why_tells_of_attempts_that_died(
+    server: FakeServer, imgq: Imgq, make_training: Make, line: str, shown: bool
+) -> None:
+    server.on("GET", JOB, Answer(make_training("running")))
+    server.on("GET", "/v1/workers", Answer({"items": [], "next_cursor": None}))
+    server.on("GET", f"{JOB}/log", Answer({"items": [said("warning", line)], "next_cursor": None}))
+
+    assert (line in imgq("why", UID).stdout) == shown
 
 
 def test_a_server_that_is_away_for_a_moment_loses_no_epoch(

@@ -27,6 +27,16 @@ def trainer_crashed(status: int, stderr: str) -> JobError:
     )
 
 
+def attempt_died(attempt: int, status: int) -> str:
+    """Return what the job's log keeps of an attempt that ended without a word."""
+    return f"Attempt {attempt} ended {_how(status)}."
+
+
+def attempt_hung(attempt: int, seconds: float) -> str:
+    """Return what the job's log keeps of an attempt that was killed for its silence."""
+    return f"Attempt {attempt} was ended: it said nothing for {seconds:.0f} s."
+
+
 def trainer_silent(seconds: float) -> JobError:
     """The trainer said nothing for too long, again and again."""
     return JobError(

@@ -7,6 +7,7 @@ from imgq_db.engine import is_outage
 from imgq_db.errors import ArtifactInvalid, LeaseLost, SourceInvalid, SourceNotAllowed
 from imgq_db.jobs import JobError
 from imgq_db.training.attempts import fail_training, release_after_crash
+from imgq_db.training.events import Said, store_events
 from imgq_db.training.leases import (
     TrainingLease,
     begin_attempt,
@@ -19,6 +20,8 @@ from imgq_workers.errors import model_unloadable, source_refused
 from imgq_workers.models import ModelUnloadable
 from imgq_workers.training.context import TrainerContext
 from imgq_workers.training.errors import (
+    attempt_died,
+    attempt_hung,
     died_by_signal,
     result_unusable,
     trainer_crashed,
@@ -73,26 +76,39 @@ def _attempt(
 def _settle(
     context: TrainerContext, lease: TrainingLease, heard: Heard, status: int, stderr: str
 ) -> None:
-    attempts = context.settings.train_attempts
+    attempts, silence = context.settings.train_attempts, context.settings.train_silence_seconds
     if heard.stop is Stop.LOST:
         _let_go(context, lease)
     elif isinstance(heard.ending, Done):
         _register(context, lease, heard.ending)
     elif isinstance(heard.ending, Failed):
+        _keep_words(context, lease, [], stderr)
         _fail(context, lease, heard.ending.error)
     elif heard.stop is Stop.DRAINING:
         release_training(context.engine, lease)
         _log.info("training_given_back")
     elif heard.stop is Stop.SILENT:
-        error = trainer_silent(context.settings.train_silence_seconds)
+        error = trainer_silent(silence)
+        _keep_words(context, lease, [attempt_hung(lease.attempt, silence)], stderr)
         release_after_crash(context.engine, lease, error, idle_attempts=attempts)
     else:
         error = trainer_crashed(status, stderr)
         _log.error("trainer_crashed", status=status, stderr=stderr)
+        _keep_words(context, lease, [attempt_died(lease.attempt, status)], stderr)
         if died_by_signal(status):
             release_after_crash(context.engine, lease, error, idle_attempts=attempts)
         else:
             _fail(context, lease, error)
+
+
+def _keep_words(
+    context: TrainerContext, lease: TrainingLease, warnings: list[str], stderr: str
+) -> None:
+    """Keep the last lines of a trainer that is gone in the job's log. Raises LeaseLost."""
+    said = [Said("warning", warning) for warning in warnings]
+    said += [Said("output", line) for line in stderr.splitlines()]
+    if said:
+        store_events(context.engine, lease, said)
 
 
 def _register(context: TrainerContext, lease: TrainingLease, done: Done) -> None:
