@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,10 +43,20 @@ class Processes:
 
     def start(self, process: str, **changes: object) -> subprocess.Popen[bytes]:
         """Start a worker, a trainer or a reconciler."""
+        return self._start(process, ["imgq_workers", process], changes)
+
+    def start_stand_in(self, **changes: object) -> subprocess.Popen[bytes]:
+        """Start a real worker whose network is a stand-in: its child is there at once."""
+        self.environ.setdefault("STORM_OWNERS", str(self.logs))
+        return self._start("worker", ["tests.faults.storm.worker", "worker"], changes)
+
+    def _start(
+        self, process: str, module: Sequence[str], changes: Mapping[str, object]
+    ) -> subprocess.Popen[bytes]:
         settings = self.settings.model_copy(update=changes)
         with (self.logs / f"{process}-{len(self._running)}.log").open("wb") as log:
             started = subprocess.Popen(
-                [sys.executable, "-m", "imgq_workers", process],
+                [sys.executable, "-m", *module],
                 env=environment(settings) | self.environ,
                 stderr=log,
                 stdout=log,

@@ -1,0 +1,66 @@
+"""Pictures that end the process that decodes them: found, condemned, and nobody else with them."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from imgq_db.jobs import Job, JobState
+from imgq_db.models import NewVersion, complete_builtin
+from imgq_db.results import ImageStatus, ResultFilter, stream_results
+from imgq_db.verifying import verify_job
+from tests.faults.storm.worker import LABELS
+
+POISON = "00005.jpg"
+
+
+@pytest.fixture(autouse=True)
+def colours(engine: Engine) -> None:
+    complete_builtin(engine, NewVersion("0" * 64, "colours", LABELS, {}, {}))
+
+
+def outcomes(engine: Engine, job: Job) -> dict[str, str]:
+    return {
+        each.path: each.error_code or each.status.value
+        for each in stream_results(engine, job, ResultFilter())
+    }
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "detail"),
+    [
+        ("segv", "worker_crash", "decoding it, and nothing else, ended a worker by SIGSEGV"),
+        ("abort", "worker_crash", "decoding it, and nothing else, ended a worker by SIGABRT"),
+        ("hang", "decode_timeout", "decoding it took longer than 1 s"),
+    ],
+)
+def test_a_poison_picture_fails_alone(
+    engine: Engine,
+    processes: Any,
+    submit: Callable[..., Job],
+    pictures: Callable[[int], Path],
+    ended: Callable[[Job], Job],
+    action: str,
+    code: str,
+    detail: str,
+) -> None:
+    job = submit(pictures(24))
+    processes.environ |= {
+        "IMGQ_TESTING": "1",
+        "IMGQ_FAILPOINTS": f"decode={action}@match=*{POISON}",
+    }
+    began = time.monotonic()
+    processes.start("reconciler")
+    processes.start_stand_in(chunk_size=8, lease_seconds=60, decode_seconds=1)
+    done = ended(job)
+    print(time.monotonic() - began)
+    found = outcomes(engine, job)
+    assert (done.state, found.pop(POISON)) == (JobState.SUCCEEDED, code)
+    assert set(found.values()) == {"ok"}
+    assert [check.rule for check in verify_job(engine, job.uid) if not check.holds] == []
+    (row,) = stream_results(engine, job, ResultFilter(status=ImageStatus.FAILED))
+    assert row.error_detail == detail
+    assert processes.log_text().count("worker_died") == 2
