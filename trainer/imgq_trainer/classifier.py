@@ -64,7 +64,8 @@ class Classifier:
 
         batch: (B, H, W, 3), uint8, 0..255.
         Result: (B, K), float32, rows sum to 1. A row depends on its picture alone, to the last
-        bit: neither on B nor on the other pictures. Raises ScoresNotFinite.
+        bit: neither on B nor on the other pictures. All NaN: the model gives no number for it.
+        Raises ScoresNotFinite if the model gives none for any picture.
         """
         pictures = np.asarray(batch)
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
@@ -74,9 +75,16 @@ class Classifier:
             return np.empty((0, len(self.labels)), np.float32)
         logits = np.concatenate([self._compute(tile) for tile in tiles])
         scores = _softmax(np.divide(logits, self.temperature, dtype=np.float32))
-        if not np.isfinite(scores).all():
+        numbers = np.isfinite(scores).all(axis=1)
+        if not numbers.any() and not self._is_sound(pictures.shape[1:]):
             raise ScoresNotFinite
+        scores[~numbers] = np.nan
         return scores
+
+    def _is_sound(self, shape: tuple[int, ...]) -> bool:
+        """Tell a broken model from pictures that are too much for it: a black one never is."""
+        black = np.zeros((1, *shape), np.uint8)
+        return bool(np.isfinite(self._compute(black)).all())
 
     def _compute(self, pictures: Tile) -> Logits:
         """Run one tile, filled up to its full size: (1..tile, H, W, 3) -> (1..tile, K)."""

@@ -11,11 +11,13 @@ from imgq_trainer.crew import Crew
 from imgq_trainer.errors import Stopped
 from imgq_trainer.file_pixels import Decoder
 from imgq_trainer.in_flight import InFlight
-from imgq_trainer.outcomes import Outcome, Prediction, Rejection, Stamp
+from imgq_trainer.outcomes import Code, Outcome, Prediction, Rejection, Stamp, failed
 from imgq_trainer.preprocessing import Pixels
 from imgq_trainer.ranking import best_first, is_close
 from imgq_trainer.reading import Content, Found, Root, find, read
 from imgq_trainer.recalling import Recall
+
+NO_NUMBERS = failed(Code.CORRUPT, "the model gives no number for it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +152,15 @@ class Hand:
         if self.decoder.exact:
             scores = self._settle(scores, [file for file, _ in ready])
         return {
-            file.place: Prediction(
-                file.content.digest, *best_first(row, self.top_k), stamp=file.stamp
-            )
+            file.place: self._outcome(file, row)
             for (file, _), row in zip(ready, scores, strict=True)
         }
+
+    def _outcome(self, file: _File, scores: Probabilities) -> Outcome:
+        digest = file.content.digest
+        if np.isnan(scores[0]):
+            return replace(NO_NUMBERS, digest=digest)
+        return Prediction(digest, *best_first(scores, self.top_k), stamp=file.stamp)
 
     def _settle(self, scores: Probabilities, files: Sequence[_File]) -> Probabilities:
         """Compute close calls again, from pixels that are Pillow's to the last bit."""

@@ -20,11 +20,18 @@ from imgq_db.errors import LeaseLost, SourceNotAllowed
 from imgq_db.failures import Failure, FailureKind, fail_chunk
 from imgq_db.jobs import JobError
 from imgq_db.sources import source_folder
-from imgq_trainer.errors import DeviceBroken, QuantisationRefused, RootUnavailable, Stopped
+from imgq_trainer.errors import (
+    DeviceBroken,
+    QuantisationRefused,
+    RootUnavailable,
+    ScoresNotFinite,
+    Stopped,
+)
 from imgq_workers.context import WorkerContext
 from imgq_workers.errors import (
     by_workers,
     chunk_keeps_failing,
+    model_broken,
     model_unloadable,
     source_refused,
     source_unreadable,
@@ -55,6 +62,8 @@ def classify_chunk(context: WorkerContext, lease: ChunkLease, handed_out: Event)
                 _end(context, lease, ends)
             else:
                 _fail(context, lease, FailureKind.MODEL, ends)
+        except ScoresNotFinite:
+            _fail(context, lease, FailureKind.MODEL, model_broken())
         except SourceNotAllowed as error:
             _end(context, lease, source_refused(error))
         except RootUnavailable as error:

@@ -69,6 +69,16 @@ def by_workers(error: JobError, setback: Setback) -> JobError:
     return replace(error, detail=f"{error.detail.rstrip('.')} ({tried}, on {who}).")
 
 
+def model_broken() -> JobError:
+    """The model loads, and gives no number for any picture."""
+    return JobError(
+        "model-unloadable",
+        "The model cannot be used",
+        "The model's scores are no numbers, not even those of a black picture.",
+        "Train or import it again; imgq models lists the others.",
+    )
+
+
 def chunk_keeps_failing(why: Exception) -> JobError:
     """Classifying the same images raised again and again."""
     return JobError(

@@ -18,7 +18,7 @@ from imgq_db.ledger import LedgerRow, RowStatus
 from imgq_db.sources import FILE_ROOT
 from imgq_db.verifying import verify_job
 from imgq_db.workers import beat_worker, list_workers, start_draining
-from imgq_trainer.errors import DeviceBroken, Stopped
+from imgq_trainer.errors import DeviceBroken, ScoresNotFinite, Stopped
 from imgq_trainer.outcomes import Outcome
 from imgq_workers import classifying, predicting
 from imgq_workers.context import WorkerContext
@@ -195,6 +195,20 @@ def test_a_chunk_that_always_raises_ends_its_job(
     )
     assert fetch(CHUNK) == [("cancelled", None, 3, 3, 4)]
     assert all(check.holds for check in verify_job(engine, job.uid))
+
+
+def test_a_model_that_gives_no_numbers_ends_its_job_by_that_name(
+    engine: Engine,
+    context: WorkerContext,
+    job: Job,
+    raising: Callable[..., None],
+    work_on: Callable[..., int],
+) -> None:
+    raising(*[ScoresNotFinite()] * 3)
+    work_on(context)
+    error = get_job(engine, job.uid).error
+    assert error is not None and error.slug == "model-unloadable"
+    assert "not even those of a black picture" in error.detail
 
 
 def test_rows_that_postgres_refuses_end_the_job(

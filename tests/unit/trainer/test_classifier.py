@@ -72,7 +72,27 @@ def test_a_batch_of_another_shape_is_refused(
         classifier.probabilities(np.zeros(shape, np.uint8))
 
 
-def test_a_score_that_is_no_number_is_an_error(classifier: Classifier, pictures: Pixels) -> None:
+@pytest.mark.parametrize("no_number", [np.nan, np.inf])
+def test_a_picture_without_a_number_has_no_effect_on_the_others(
+    no_number: float, classifier: Classifier, pictures: Pixels
+) -> None:
+    odd = pictures[:3].copy()
+    odd[1] = 255
+
+    def overflows(tile: Pixels) -> Logits:
+        logits = classifier.logits(tile).copy()
+        logits[(tile == 255).all(axis=(1, 2, 3)), 7] = no_number
+        return logits
+
+    scores = replace(classifier, logits=overflows).probabilities(odd)
+    alone = replace(classifier, logits=overflows).probabilities(odd[1:2])
+    assert np.isnan(scores[1]).all() and np.isnan(alone).all()
+    np.testing.assert_array_equal(scores[::2], classifier.probabilities(odd)[::2])
+
+
+def test_a_model_without_a_number_for_any_picture_is_an_error(
+    classifier: Classifier, pictures: Pixels
+) -> None:
     def broken(tile: Pixels) -> Logits:
         return np.full((len(tile), 1000), np.nan, np.float32)
 

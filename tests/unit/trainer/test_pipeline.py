@@ -13,7 +13,7 @@ from imgq_trainer.classifier import Classifier
 from imgq_trainer.crew import Crew
 from imgq_trainer.engines import Logits
 from imgq_trainer.errors import RootUnavailable, ScoresNotFinite, Stopped
-from imgq_trainer.outcomes import Outcome, Prediction, Rejection
+from imgq_trainer.outcomes import Code, Outcome, Prediction, Rejection
 from imgq_trainer.pipeline import ReadLimits, classify_files
 from imgq_trainer.preprocessing import Pixels
 
@@ -176,6 +176,24 @@ def test_a_score_that_is_no_number_reaches_no_outcome(classifier: Classifier, ph
     broken = replace(classifier, logits=lambda tile: uniform(tile) * np.float32("nan"))
     with pytest.raises(ScoresNotFinite):
         list(classify_files(broken, photos, NAMES, top_k=1, limits=LIMITS))
+
+
+def test_a_picture_without_a_number_is_a_failure_of_its_own(
+    classifier: Classifier, photos: Path
+) -> None:
+    first = threading.Lock()
+
+    def overflows_once(tile: Pixels) -> Logits:
+        logits = uniform(tile).copy()
+        if tile.any() and first.acquire(blocking=False):
+            logits[0] = np.nan
+        return logits
+
+    odd = replace(classifier, logits=overflows_once)
+    outcomes = list(classify_files(odd, photos, NAMES, top_k=1, limits=LIMITS))
+    (failure,) = [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
+    assert (failure.code, failure.detail) == (Code.CORRUPT, "the model gives no number for it")
+    assert failure.digest is not None
 
 
 def test_a_missing_root_is_an_error_of_its_own(quick: Classifier, tmp_path: Path) -> None:
