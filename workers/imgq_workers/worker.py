@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -99,13 +99,14 @@ def _await_schema(engine: Engine, settings: Settings) -> None:
 @contextmanager
 def _shown_as_alive(engine: Engine, settings: Settings, uid: UUID, queue: str) -> Iterator[None]:
     """Keep this worker's row of the worker table, and ask the child to drain on SIGTERM."""
-    stopped = threading.Event()
+    stopped, draining = threading.Event(), threading.Event()
     beats = threading.Thread(
-        target=_beat, args=(engine, settings, uid, queue, stopped), daemon=True
+        target=_beat, args=(engine, settings, uid, queue, stopped, draining), daemon=True
     )
 
     def drain(**_: object) -> None:
-        start_draining(engine, uid)
+        draining.set()  # for the beats: the database may be away just now
+        _tell(lambda: start_draining(engine, uid))
 
     signals.worker_shutting_down.connect(drain, weak=False)
     beats.start()
@@ -114,26 +115,42 @@ def _shown_as_alive(engine: Engine, settings: Settings, uid: UUID, queue: str) -
     finally:
         stopped.set()
         beats.join()
-        remove_worker(engine, uid)
+        _tell(lambda: remove_worker(engine, uid))
         engine.dispose()
 
 
 def _beat(
-    engine: Engine, settings: Settings, uid: UUID, queue: str, stopped: threading.Event
+    engine: Engine,
+    settings: Settings,
+    uid: UUID,
+    queue: str,
+    stopped: threading.Event,
+    draining: threading.Event,
 ) -> None:
     host, roots = socket.gethostname(), readable_roots(settings)
+
+    def beat() -> None:
+        beat_worker(
+            engine,
+            uid,
+            host=host,
+            pid=os.getpid(),
+            device=settings.device,
+            roots=roots,
+            queue=queue,
+        )
+        if draining.is_set():
+            start_draining(engine, uid)
+
     while True:
-        try:
-            beat_worker(
-                engine,
-                uid,
-                host=host,
-                pid=os.getpid(),
-                device=settings.device,
-                roots=roots,
-                queue=queue,
-            )
-        except DBAPIError as error:
-            _log.warning("beat_missed", error=str(error.orig).strip())
+        _tell(beat)
         if stopped.wait(settings.beat_seconds):
             return
+
+
+def _tell(what: Callable[[], None]) -> None:
+    """Tell the database something of this worker, which must not end if that is away."""
+    try:
+        what()
+    except DBAPIError as error:
+        _log.warning("beat_missed", error=str(error.orig).strip())
