@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from imgq_db.chunks import ChunkLease
+from imgq_db.crashes import SUSPICIOUS_DEATHS
 from imgq_db.ledger import LedgerRow, RowStatus
 from imgq_db.listing import ListingLease
 from imgq_db.options import parse_budget
@@ -39,13 +40,40 @@ class Listing:
 
 @dataclass(eq=False, slots=True)
 class Claim:
-    """What a worker believes that it holds. computing: nothing has told it otherwise yet."""
+    """What a worker believes that it holds. computing: nothing has told it otherwise yet.
+
+    dead: its process is no more.
+    """
 
     lease: ChunkLease
     job: "Job"
     chunk: "Chunk"
     until: datetime
     computing: bool = True
+    dead: bool = False
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """Deaths of processes that were decoding a picture. told: of which process last."""
+
+    crashes: int = 0
+    alone: int = 0
+    deaths: int = 0
+    lone_deaths: int = 0
+    told: UUID | None = None
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        return self.crashes, self.alone, self.deaths, self.lone_deaths
+
+    def add(self, died: UUID, *, explained: bool, alone: bool) -> None:
+        if self.told != died:
+            self.told = died
+            self.crashes += explained
+            self.alone += explained and alone
+            self.deaths += not explained
+            self.lone_deaths += alone and not explained
 
 
 @dataclass(eq=False, slots=True)
@@ -57,8 +85,7 @@ class Chunk:
     state: str = "pending"
     holder: Claim | None = None
     cancelled_under: Claim | None = None
-    claims: int = 0
-    errors: int = 0
+    failures: int = 0
     not_before: datetime | None = None
     written: tuple[Claim, Sequence[LedgerRow]] | None = None
     held_up: bool = False
@@ -95,6 +122,7 @@ class Job:
     counted: tuple[int, int] = (0, 0)
     counted_at: datetime | None = None
     deleted: bool = False
+    suspicions: dict[int, Suspicion] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -179,6 +207,22 @@ class Job:
     def held(self, now: datetime) -> bool:
         """Whether somebody may still compute for a chunk that was cancelled."""
         return any(c.cancelled_under and c.cancelled_under.until > now for c in self.chunks)
+
+    def suspect(self, image: int, died: UUID, *, explained: bool, alone: bool) -> None:
+        """Note that a process died while it decoded a picture that has no row yet."""
+        waits = any(c.state in OPEN and 0 <= image - c.first < len(c.names) for c in self.chunks)
+        if waits:
+            known = self.suspicions.setdefault(image, Suspicion())
+            known.add(died, explained=explained, alone=alone)
+
+    def suspects(self, chunk: Chunk) -> dict[int, tuple[int, int, int, int]]:
+        """What a claim must tell of a chunk's pictures."""
+        return {
+            image: known.counts
+            for image, known in self.suspicions.items()
+            if 0 <= image - chunk.first < len(chunk.names)
+            and (known.crashes or known.deaths >= SUSPICIOUS_DEATHS)
+        }
 
     def failed_files(self) -> tuple[bytes, ...]:
         return tuple(

@@ -27,14 +27,15 @@ from imgq_db.chunks import (
     finish_chunk,
     holds_lease,
     let_go,
-    release_after_error,
     release_chunk,
     renew_lease,
 )
 from imgq_db.closing import close_finished_jobs, close_job
 from imgq_db.counting import store_counters
+from imgq_db.crashes import Cause, Death, Decoded, HeldChunk, report_death
 from imgq_db.deleting import delete_job, purge_deleted
 from imgq_db.errors import JobNotFound, JobStillRunning, LeaseLost, NothingToRetry
+from imgq_db.failures import Failure, FailureKind, fail_chunk
 from imgq_db.jobs import JobError, NewJob, Priority, create_job
 from imgq_db.ledger import LedgerRow, RowStatus
 from imgq_db.listing import add_chunks, claim_listing, release_listing, renew_listing
@@ -49,22 +50,29 @@ from .clock import StillClock
 from .held_commits import HeldCommit
 from .tables import empty
 
-#: Processes: the same one may claim what it lost, and hear of that late.
-OWNERS = tuple(UUID(int=number) for number in (1, 2))
+#: The same one may claim what it lost, and hear of that late. One that dies is replaced.
+PROCESSES = 2
 MOST_FILES = 5
 WORKER_ERROR = JobError("worker-error", "The worker failed", "It did.", "Look at its log.")
+FAILURE = Failure(UUID(int=0), FailureKind.CHUNK, "It raised.")
 
 outcomes = st.lists(st.booleans(), min_size=MOST_FILES, max_size=MOST_FILES)
-owners = st.sampled_from(OWNERS)
+processes = st.integers(0, PROCESSES - 1)
 
 
 def rows_of(lease: ChunkLease, bad: Sequence[bool]) -> list[LedgerRow]:
-    return [
-        LedgerRow(name, RowStatus.FAILED, error_code="corrupt")
-        if failed
-        else LedgerRow(name, RowStatus.OK, 0, (0,), (1.0,))
-        for name, failed in zip(lease.names, bad, strict=False)
-    ]
+    """Return what a worker finds; it does not open what is condemned."""
+    condemned = {suspect.image: suspect for suspect in lease.suspects if suspect.condemned}
+    rows = []
+    for image, (name, failed) in enumerate(zip(lease.names, bad, strict=False), lease.first_image):
+        if image in condemned:
+            code = condemned[image].code
+            rows.append(LedgerRow(name, RowStatus.FAILED, error_code=code))
+        elif failed:
+            rows.append(LedgerRow(name, RowStatus.FAILED, error_code="corrupt"))
+        else:
+            rows.append(LedgerRow(name, RowStatus.OK, 0, (0,), (1.0,)))
+    return rows
 
 
 class ClassifyingMachine(RuleBasedStateMachine):
@@ -81,6 +89,7 @@ class ClassifyingMachine(RuleBasedStateMachine):
         self.clock.start()
         self.world = World(engine, self.clock)
         self.by_key: dict[str, Job] = {}
+        self.processes = [uuid4() for _ in range(PROCESSES)]
 
     # --- what users do
 
@@ -222,9 +231,9 @@ class ClassifyingMachine(RuleBasedStateMachine):
         if listing.job.lister is listing:
             listing.job.listing_until = None
 
-    @rule(target=claims, owner=owners)
-    def claim(self, owner: UUID) -> Any:
-        return self._claim(owner) or multiple()
+    @rule(target=claims, process=processes)
+    def claim(self, process: int) -> Any:
+        return self._claim(self.processes[process]) or multiple()
 
     def _claim(self, owner: UUID) -> Claim | None:
         lease = claim_chunk(
@@ -236,7 +245,10 @@ class ClassifyingMachine(RuleBasedStateMachine):
             return None
         chunk = waiting[lease.job_id]
         assert chunk and (lease.first_image, lease.names) == (chunk.first, chunk.names)
-        claim = Claim(lease, self.world.jobs[lease.job_id], chunk, self.clock.after(LEASE_SECONDS))
+        job = self.world.jobs[lease.job_id]
+        told = {s.image: (s.crashes, s.alone, s.deaths, s.lone_deaths) for s in lease.suspects}
+        assert told == job.suspects(chunk)
+        claim = Claim(lease, job, chunk, self.clock.after(LEASE_SECONDS))
         chunk.state, chunk.holder = "leased", claim
         self.world.claims.append(claim)
         return claim
@@ -263,7 +275,7 @@ class ClassifyingMachine(RuleBasedStateMachine):
 
     @rule(claim=claims, bad=outcomes)
     def finish(self, claim: Claim, bad: list[bool]) -> None:
-        if claim.chunk.held_up:
+        if self._cannot_act(claim):
             return
         rows = rows_of(claim.lease, bad)
         if self._finish(self.engine, claim, rows):
@@ -283,7 +295,7 @@ class ClassifyingMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.world.held_up) < 2)
     @rule(claim=claims, bad=outcomes)
     def stop_before_the_commit(self, claim: Claim, bad: list[bool]) -> None:
-        if claim.chunk.held_up:
+        if self._cannot_act(claim):
             return
         stopped, rows = HeldCommit(self.engine), rows_of(claim.lease, bad)
         if self._finish(stopped.as_engine(), claim, rows):
@@ -303,7 +315,7 @@ class ClassifyingMachine(RuleBasedStateMachine):
 
     @rule(claim=claims)
     def renew(self, claim: Claim) -> None:
-        if claim.chunk.held_up:
+        if self._cannot_act(claim):
             return
         held = claim.chunk.holder is claim
         assert holds_lease(self.engine, claim.lease) == held
@@ -311,24 +323,78 @@ class ClassifyingMachine(RuleBasedStateMachine):
         if held:
             claim.until = self.clock.after(LEASE_SECONDS)
 
-    @rule(claim=claims, after_error=st.booleans())
-    def give_a_chunk_back(self, claim: Claim, after_error: bool) -> None:
-        if claim.chunk.held_up:
+    @rule(claim=claims)
+    def give_a_chunk_back(self, claim: Claim) -> None:
+        if self._cannot_act(claim):
             return
-        held, chunk = claim.chunk.holder is claim, claim.chunk
-        chunk.errors += held and after_error
-        if after_error:
-            errors = release_after_error(self.engine, claim.lease)
-            assert errors == (chunk.errors if held else None)
-        else:
-            assert release_chunk(self.engine, claim.lease) == held
+        held = claim.chunk.holder is claim
+        assert release_chunk(self.engine, claim.lease) == held
         if held:
-            chunk.free()
+            claim.chunk.free()
         claim.computing = False
 
     @rule(claim=claims)
+    def fail_at_a_chunk(self, claim: Claim) -> None:
+        if self._cannot_act(claim):
+            return
+        held, chunk = claim.chunk.holder is claim, claim.chunk
+        setback = fail_chunk(self.engine, claim.lease, FAILURE)
+        claim.computing = False
+        assert (setback is not None) == held
+        if setback is None:
+            return
+        chunk.free()
+        chunk.failures += 1
+        chunk.not_before = self.clock.after(2 ** (chunk.failures - 1))
+        expected = (chunk.failures, 2 ** (chunk.failures - 1), chunk.failures >= 3)
+        assert (setback.failures, setback.pause_seconds, setback.final) == expected
+        if setback.final:
+            end_job(self.engine, claim.job.id, WORKER_ERROR)
+            claim.job.cancel(self.clock.now, WORKER_ERROR.slug)
+
+    @rule(process=processes, explained=st.booleans(), crowd=st.booleans())
+    def die(self, process: int, explained: bool, crowd: bool) -> None:
+        """A process dies while it decodes, and another one reports it: twice, to be sure."""
+        died, self.processes[process] = self.processes[process], uuid4()
+        mine = [c for c in self.world.claims if c.lease.owner == died and not c.dead]
+        self._drop_commits(died)
+        decoded = [c for c in mine if c.computing][: None if crowd else 1]
+        death = Death(
+            owner=died,
+            held=[HeldChunk(c.lease.chunk_id, c.job.id, c.lease.token, died) for c in mine],
+            decoded=[
+                Decoded(c.job.id, c.chunk.first, c.chunk.first + crowd * (len(c.chunk.names) - 1))
+                for c in decoded
+            ],
+            alone=not crowd,
+            cause=Cause("worker_crash", "SIGSEGV") if explained else None,
+        )
+        assert report_death(self.engine, death) == sum(c.chunk.holder is c for c in mine)
+        assert report_death(self.engine, death) == 0
+        for claim in mine:
+            claim.dead, claim.computing = True, False
+            if claim.chunk.holder is claim:
+                claim.chunk.free()
+            if claim.chunk.cancelled_under is claim:
+                claim.chunk.cancelled_under = None
+        for claim, each in zip(decoded, death.decoded, strict=True):
+            for image in range(each.first, each.last + 1):
+                claim.job.suspect(image, died, explained=explained, alone=not crowd)
+
+    def _drop_commits(self, died: UUID) -> None:
+        for held in [h for h in self.world.held_up if h[1].lease.owner == died]:
+            self.world.held_up.remove(held)
+            held[0].drop()
+            held[1].chunk.held_up = False
+
+    @staticmethod
+    def _cannot_act(claim: Claim) -> bool:
+        """Its process is stopped with the row locked, or it is dead."""
+        return claim.chunk.held_up or claim.dead
+
+    @rule(claim=claims)
     def let_a_cancelled_chunk_go(self, claim: Claim) -> None:
-        if claim.job.deleted or claim.chunk.held_up:
+        if claim.job.deleted or self._cannot_act(claim):
             return
         held = claim.chunk.cancelled_under is claim
         assert let_go(self.engine, claim.lease) == held
@@ -398,7 +464,7 @@ class ClassifyingMachine(RuleBasedStateMachine):
             while listing := self._claim_listing():
                 self.list_on(listing, [2] * MOST_FILES)
             self.world.compare()
-            while claim := self._claim(OWNERS[0]):
+            while claim := self._claim(self.processes[0]):
                 self.finish(claim, [False] * MOST_FILES)
             self.close_all()
             self.world.compare()

@@ -11,7 +11,16 @@ from imgq_db.ledger import LedgerRow
 from .classifying import LEGAL, Chunk, Claim, Job
 from .clock import StillClock
 from .held_commits import HeldCommit
-from .tables import Row, broken_rules, count_rows, read_chunks, read_jobs, read_names, read_rows
+from .tables import (
+    Row,
+    broken_rules,
+    count_rows,
+    read_chunks,
+    read_jobs,
+    read_names,
+    read_rows,
+    strays,
+)
 
 
 class World:
@@ -78,13 +87,12 @@ class World:
         self._tokens[chunk] -= 1
 
     def purge(self) -> None:
-        """Remove what was deleted; nothing of it may be left, and all of the rest."""
+        """Remove what was deleted: all of it, and nothing else."""
         while purge_deleted(self.engine):
             pass
-        chunks = [chunk for job in self.kept for chunk in job.chunks]
-        rows = sum(len(chunk.written[1]) for chunk in chunks if chunk.written)
-        expected = len(self.kept) + len(chunks) + rows
-        assert count_rows(self.engine, ("job", "chunk", "prediction")) == expected
+        assert strays(self.engine) == 0
+        assert count_rows(self.engine, ["job"]) == len(self.kept)
+        self.compare()
 
 
 def _by_job(rows: Sequence[Any]) -> dict[int, tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""How long Hypothesis looks, by HYPOTHESIS_PROFILE: a short walk, always the same, or a long one."""
+"""How long Hypothesis looks, by HYPOTHESIS_PROFILE: a short walk, always the same, or long ones."""
 
 import os
 from typing import Final

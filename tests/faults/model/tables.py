@@ -53,6 +53,13 @@ def count_rows(engine: Engine, tables: Sequence[str]) -> int:
     return sum(_read(engine, f"SELECT count(*) AS rows FROM {table}")[0].rows for table in tables)
 
 
+def strays(engine: Engine) -> int:
+    """Count what is left of jobs that are gone."""
+    tables = ("chunk", "prediction", "suspect", "job_failure", "job_summary", "training")
+    gone = "WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.id = job_id)"
+    return count_rows(engine, [f"{table} {gone}" for table in tables])
+
+
 def broken_rules(engine: Engine, uid: UUID) -> list[str]:
     """Return the invariants that a job breaks, as `imgq verify-job` sees it."""
     return [check.rule for check in verify_job(engine, uid) if not check.holds]

@@ -58,11 +58,24 @@ FROM job j JOIN training t ON t.job_id = j.id WHERE j.deleted_at IS NULL ORDER B
 
 
 def epoch(number: int) -> EpochEnded:
-    return EpochEnded("finetune", number, 9, 0.5, 0.6, 0.7, 0.1, 9.0, 30.0)
+    return EpochEnded(
+        stage="finetune",
+        run=1,
+        runs=1,
+        epoch=number,
+        epochs=99,
+        train_loss=0.5,
+        val_loss=0.6,
+        macro_f1=0.7,
+        learning_rate=0.1,
+        images_per_second=9.0,
+        eta_seconds=30.0,
+    )
 
 
 def checkpoint(number: int) -> CheckpointWritten:
-    return CheckpointWritten(Path(f"checkpoints/{number}"), f"{number:064}", "finetune", number)
+    path = Path(f"checkpoints/{number}")
+    return CheckpointWritten(path, f"{number:064}", stage="finetune", run=1, epoch=number)
 
 
 class TrainingMachine(RuleBasedStateMachine):
