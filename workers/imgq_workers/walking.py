@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-_FILE, _FOLDER = 0, 1
+_FILE, _FOLDER, _END = 0, 1, 2
 _Key = tuple[tuple[int, bytes], ...]
 
 
@@ -13,7 +13,8 @@ def walk(root: bytes, *, recursive: bool = True, after: bytes | None = None) -> 
     In each folder the files come first, then the sub-folders, both in byte order. Links to
     folders are never followed and yield nothing. A sub-folder that cannot be read is yielded
     itself, with a / at its end.
-    after: a path that was yielded before: go on behind it.
+    after: a path that was yielded before: go on behind it. Behind a folder is behind all that is
+    in it. A folder that was read up to there, and cannot be any more, is yielded itself, too.
     Only one folder's names are in memory at a time, and the folders still to visit.
     Raises OSError if root itself cannot be read.
     """
@@ -57,12 +58,12 @@ def _leads_to_folder(entry: os.DirEntry[bytes]) -> bool:
 
 
 def _key(path: bytes) -> _Key:
-    """Return a key that sorts paths in walk order."""
+    """Return a key that sorts paths in walk order; that of a folder ends what is in it."""
     *parents, name = path.split(b"/")
-    last = ((_FILE, name),) if name else ()
-    return *((_FOLDER, parent) for parent in parents), *last
+    last = (_FILE, name) if name else (_END, b"")
+    return *((_FOLDER, parent) for parent in parents), last
 
 
 def _may_hold_more(folder: bytes, seen: _Key) -> bool:
-    key = _key(folder)
-    return key > seen or seen[: len(key)] == key
+    *key, _ = _key(folder)
+    return tuple(key) > seen or seen[: len(key)] == tuple(key)

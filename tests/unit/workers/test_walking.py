@@ -123,6 +123,35 @@ def test_a_walk_resumes_around_a_folder_that_cannot_be_read(number: int, locked:
     assert list(walk(locked, after=whole[number])) == whole[number + 1 :]
 
 
+@pytest.mark.parametrize(
+    ("after", "rest"),
+    [
+        (b"c/0", [b"c/d/", b"e/5"]),
+        (b"c/d/1", [b"c/d/", b"e/5"]),
+        (b"c/d/f/3", [b"c/d/", b"e/5"]),
+        (b"c/d/", [b"e/5"]),
+    ],
+)
+def test_a_folder_that_can_be_read_no_more_is_given_once_and_closes_what_is_in_it(
+    after: bytes, rest: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = os.fsencode(tmp_path)
+    inner = {b"1": None, b"2": None, b"f": {b"3": None, b"4": None}}
+    plant(root, {b"c": {b"0": None, b"d": inner}, b"e": {b"5": None}})
+    scan = walking._scan
+    refused = root + b"/c/d/"
+
+    def refuse(folder: bytes) -> tuple[list[bytes], list[bytes]]:
+        if folder == refused:
+            raise PermissionError
+        return scan(folder)
+
+    monkeypatch.setattr(walking, "_scan", refuse)
+    assert list(walk(root, after=after)) == rest
+    refused = b""
+    assert list(walk(root, after=b"c/d/")) == [b"e/5"]
+
+
 def record_scans(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     scanned: list[bytes] = []
     scan = walking._scan
