@@ -28,13 +28,14 @@ from tests.faults.storm.report import (
     server_versions,
     summary,
     table,
+    write_report,
 )
 from tests.faults.storm.stack import Stack, running_stack, wait_until
 from tests.faults.storm.storming import Storm
 
 from imgq_db.jobs import JobState, get_job
 
-FOLDERS = (120, 300, 300, 500, 800, 1200, 2000)
+FOLDERS = (120, 120, 120, 300, 300, 500, 800, 1200, 2000)
 SMALL_FOLDERS = (120, 200, 300)
 #: After the last fault all jobs have so long to end: many leases.
 PATIENCE_SECONDS = 120
@@ -61,6 +62,8 @@ def main() -> int:
         raise
     print(table(outcome), summary(outcome), sep="\n\n")
     clean = outcome.verdict.is_clean and len(outcome.struck) >= arguments.faults
+    if clean and arguments.write:
+        write_report(outcome, arguments.write)
     if clean and not arguments.keep:
         shutil.rmtree(home, ignore_errors=True)
     else:
@@ -80,6 +83,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--small", action="store_true", help="few and small folders")
     parser.add_argument("--plan", action="store_true", help="print the plan and do nothing")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="put a clean storm's table there"
+    )
     parser.add_argument("--keep", action="store_true", help="keep events and logs")
     return parser.parse_args()
 

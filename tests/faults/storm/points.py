@@ -23,7 +23,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
         "listing.between_inserts",
         "listing.before_done",
     ),
-    "reconciler": ("expire.mid_batch", "close.before_commit", "cancel.between_batches"),
+    "reconciler": ("expire.mid_batch", "close.before_commit"),
     "api": ("submit.after_insert", "submit.before_bell", "submit.after_bell"),
     "trainer": ("checkpoint.before_row", "register.before_commit"),
 }

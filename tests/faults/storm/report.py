@@ -1,10 +1,12 @@
 """What a storm says at its end."""
 
 import platform
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from sqlalchemy import Engine, text
 from tests.faults.storm.oracle import Verdict
@@ -13,6 +15,8 @@ from tests.faults.storm.recovery import percentile
 from tests.faults.storm.storming import Struck
 
 MOST_PROBLEMS = 20
+#: Where a page has room for a report.
+BEGIN, END = "<!-- storm -->", "<!-- end of storm -->"
 PACKAGES = ("imgq", "celery", "kombu", "billiard", "redis", "SQLAlchemy", "psycopg2-binary")
 
 
@@ -94,3 +98,14 @@ def last_line(outcome: Outcome) -> str:
         f"faults {len(outcome.struck)} · pictures {verdict.pictures} · lost {verdict.lost}"
         f" · doubled {verdict.doubled} · wrong {verdict.wrong}"
     )
+
+
+def write_report(outcome: Outcome, page: Path) -> None:
+    """Put the report in the place that a page has for it."""
+    text_before, _, rest = page.read_text("utf-8").partition(f"{BEGIN}\n")
+    _, end, text_after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{page} has no place for the report between {BEGIN} and {END}")
+    lines = textwrap.fill(summary(outcome).replace("\n", " "), 100)
+    report = f"{table(outcome)}\n\n{lines}\n\n    {last_line(outcome)}\n"
+    page.write_text(f"{text_before}{BEGIN}\n{report}{END}{text_after}", "utf-8")

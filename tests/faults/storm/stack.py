@@ -97,15 +97,11 @@ class Stack:
 
     def at_work(self) -> list[Member]:
         """Return the workers whose child has begun to work since something happened to it."""
-        noted: dict[str, float] = {}
-        for file in self.owners.iterdir():
-            name = file.name.partition("=")[0]
-            noted[name] = max(noted.get(name, 0), file.stat().st_mtime)
-        return [
-            worker
-            for worker in self.of_role("worker")
-            if noted.get(worker.name, 0) > worker.disturbed_at
-        ]
+        return [each for each in self.of_role("worker") if self._began(each) > each.disturbed_at]
+
+    def _began(self, worker: Member) -> float:
+        note = self.owners / worker.name
+        return note.stat().st_mtime if note.exists() else 0.0
 
     def owners_of(self, name: str) -> list[str]:
         """Return the ids under which the children of a worker have claimed."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 LABELS: Final = tuple(
     f"{shade} {colour}" for shade in ("dark", "light") for colour in ("red", "green", "blue")
 )
-#: In the environment: where a child notes its name and its owner id, so that what a fault took
-#: can be told.
+#: In the environment: where a child notes its name, when it begins to work, and its owner id, so
+#: that what a fault took can be told.
 OWNERS: Final = "STORM_OWNERS"
 #: What computing a picture takes, though not of the processor: faults are to hit chunks in the
 #: middle, on any machine.
@@ -106,7 +106,9 @@ def _module(name: str, **content: object) -> ModuleType:
 def _make_stand_in(settings: Settings, **composed: Any) -> context.WorkerContext:
     """Compose the real parts but the models, and note who it is that will claim."""
     made = _make_context(settings, **composed)
-    Path(os.environ[OWNERS], f"{os.environ[context.WORKER_NAME]}={made.owner}").touch()
+    name = os.environ[context.WORKER_NAME]
+    for note in (name, f"{name}={made.owner}"):
+        Path(os.environ[OWNERS], note).touch()
     models = StandInModels(made.engine, settings, Devices(made.engine, settings))
     return replace(made, models=models)
 
