@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from tests.faults.storm.load import Load, Submitted
 from tests.faults.storm.members import Member
+from tests.faults.storm.pictures import ENDLESS, POISON
 from tests.faults.storm.plan import Fault, Kind
 from tests.faults.storm.points import Point
 from tests.faults.storm.stack import LEASE_SECONDS, Stack
@@ -189,9 +190,12 @@ def reached(scene: Scene, fault: Fault, point: Point) -> Hit:
     return Hit(f"{point.member} at {point.place}", scene.claims_of(member))
 
 
-def _poison(scene: Scene, _fault: Fault) -> Hit:
-    scene.load.submit_poison(scene.load.folders[0])
-    return Hit("a new job")
+def _poison(word: str) -> Deed:
+    def deed(scene: Scene, _fault: Fault) -> Hit:
+        scene.load.submit_poison(word)
+        return Hit("a new job")
+
+    return deed
 
 
 def _flush(scene: Scene, _fault: Fault) -> Hit | None:
@@ -317,7 +321,8 @@ DEEDS: Mapping[Kind, Deed] = {
     Kind.WORKER_TERM: _terminate,
     Kind.POINT_KILL: _arm("kill"),
     Kind.POINT_STOP: _arm("stop"),
-    Kind.POISON: _poison,
+    Kind.POISON: _poison(POISON),
+    Kind.ENDLESS: _poison(ENDLESS),
     Kind.RECONCILER_KILL: _kill("reconciler"),
     Kind.RECONCILER_STOP: _stop("reconciler"),
     Kind.API_KILL: _kill("api"),

@@ -80,10 +80,13 @@ class Load:
         job.cancels = True
         self._start(self._cancel, job)
 
-    def submit_poison(self, folder: Folder) -> None:
-        """Submit a folder with a picture that crashes its decoder, in the background."""
+    def submit_poison(self, word: str) -> None:
+        """Submit a folder with a picture that ends its process, in the background.
+
+        word: POISON or ENDLESS.
+        """
         self._poisons += 1
-        self._start(self._submit_poison, folder, self._poisons)
+        self._start(self._submit_poison, word, self._poisons)
 
     def end(self) -> None:
         """Submit no more."""
@@ -165,8 +168,9 @@ class Load:
         ):
             job.rows_at_cancel = self._count_rows(job.uid)
 
-    def _submit_poison(self, folder: Folder, number: int) -> None:
-        self.submit(poisoned(folder, number), f"poison-{number}", cache=False)
+    def _submit_poison(self, word: str, number: int) -> None:
+        folder = poisoned(self.folders[0], word, number)
+        self.submit(folder, f"{word}-{number}", cache=False)
 
     def _count_rows(self, uid: UUID) -> int | None:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 from tests.faults.storm.load import Submitted
-from tests.faults.storm.pictures import POISON, Folder
+from tests.faults.storm.pictures import ENDLESS, POISON, Folder
 
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.settings import Settings
@@ -17,7 +17,11 @@ from imgq_db.verifying import verify_job
 Outcome = tuple[int, str | None, int | None]
 Outcomes = Mapping[bytes, Outcome]
 
-POISONED: Outcome = (1, "worker_crash", None)
+#: By the word in the file's name.
+CONDEMNED: Mapping[str, Outcome] = {
+    POISON: (1, "worker_crash", None),
+    ENDLESS: (1, "decode_timeout", None),
+}
 _ROWS = "SELECT path, status, error_code, label FROM prediction WHERE job_id = :id"
 #: What no fault may ever make a process say: the alarms of the ledger.
 _ALARMS = re.compile(r"UniqueViolation|ledger-mismatch|unique constraint \"prediction")
@@ -133,8 +137,13 @@ def _judge_number(engine: Engine, jobs: Sequence[Submitted], verdict: Verdict) -
 def _expected(folder: Folder, expected: Mapping[Path, Outcomes]) -> Outcomes:
     if folder.clean is None:
         return expected[folder.path]
-    names = [file.name.encode() for file in folder.path.iterdir() if POISON in file.name]
-    return {**expected[folder.clean.path], **dict.fromkeys(names, POISONED)}
+    condemned = {
+        file.name.encode(): outcome
+        for file in folder.path.iterdir()
+        for word, outcome in CONDEMNED.items()
+        if word in file.name
+    }
+    return {**expected[folder.clean.path], **condemned}
 
 
 def _shown(job: Job) -> str:

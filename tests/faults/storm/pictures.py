@@ -13,8 +13,9 @@ SIDE = 24
 FORMATS = ("jpeg", "png", "bmp")
 #: Different pictures; files repeat them with other bytes at their end, so that all digests differ.
 SCENES = 60
-#: In the name of a file that crashes its decoder: see the workers' failpoints.
-POISON = "poison"
+#: In the name of a file that crashes its decoder, and of one that never leaves it: see the workers'
+#: failpoints.
+POISON, ENDLESS = "poison", "endless"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ def make_folders(place: Path, seed: int, sizes: Sequence[int]) -> tuple[Folder, 
     )
 
 
-def poisoned(folder: Folder, number: int) -> Folder:
-    """Return a folder like another one, with one picture in it that crashes its decoder."""
-    place = folder.path.with_name(f"{folder.path.name}-{POISON}-{number}")
+def poisoned(folder: Folder, word: str, number: int) -> Folder:
+    """Return a folder like another one, with one picture more. word: POISON or ENDLESS."""
+    place = folder.path.with_name(f"{folder.path.name}-{word}-{number}")
     for file in sorted(folder.path.rglob("*")):
         if file.is_file():
             target = place / file.relative_to(folder.path)
@@ -46,7 +47,7 @@ def poisoned(folder: Folder, number: int) -> Folder:
             target.write_bytes(file.read_bytes())
     good = io.BytesIO()
     Image.new("RGB", (SIDE, SIDE), "white").save(good, "png")
-    (place / f"0050-{POISON}.png").write_bytes(good.getvalue())
+    (place / f"0050-{word}.png").write_bytes(good.getvalue())
     return Folder(place, folder.files + 1, folder)
 
 

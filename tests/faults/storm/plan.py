@@ -23,6 +23,7 @@ class Kind(StrEnum):
     POINT_KILL = "SIGKILL at a commit point"
     POINT_STOP = "SIGSTOP at a commit point, SIGCONT later"
     POISON = "a picture that crashes its decoder"
+    ENDLESS = "a picture that never leaves its decoder"
     RECONCILER_KILL = "SIGKILL of a reconciler"
     RECONCILER_STOP = "SIGSTOP of a reconciler"
     API_KILL = "SIGKILL of the API"
@@ -51,6 +52,7 @@ WEIGHTS: Mapping[Kind, int] = {
     Kind.POINT_KILL: 12,
     Kind.POINT_STOP: 4,
     Kind.POISON: 1,
+    Kind.ENDLESS: 1,
     Kind.RECONCILER_KILL: 5,
     Kind.RECONCILER_STOP: 2,
     Kind.API_KILL: 3,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.faults.storm.pictures import POISON
+from tests.faults.storm.pictures import ENDLESS, POISON
 
 from imgq_db.failpoints import POINTS, TESTING, VARIABLE
 
@@ -77,6 +77,6 @@ def failpoint_environment(points: Iterable[Point], member: str) -> dict[str, str
         if point.member == member
     ]
     if member.startswith("worker"):
-        faults.append(f"decode=segv@match=*{POISON}*")
+        faults += [f"decode=segv@match=*{POISON}*", f"decode=hang@match=*{ENDLESS}*"]
     assert {fault.partition("=")[0] for fault in faults} <= POINTS
     return {TESTING: "1", VARIABLE: ";".join(faults)}

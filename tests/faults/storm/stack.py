@@ -48,6 +48,8 @@ SMALL: Mapping[str, str] = {
     "IMGQ_TRAIN_STOP_SECONDS": "2",
     # Each attempt may be killed before its first checkpoint: that is no trainer's fault here.
     "IMGQ_TRAIN_ATTEMPTS": "1000",
+    # Less than a worker is stopped for: the time that it does not run must not count.
+    "IMGQ_DECODE_SECONDS": "3",
     "IMGQ_CHUNK_SIZE": "64",
     "IMGQ_BATCH_SIZE": "8",
     "IMGQ_DECODE_THREADS": "2",
