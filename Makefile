@@ -10,10 +10,10 @@ RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 SUBSET := $(RESOLVE) --no-annotate --constraint requirements/lock.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format up bench storm docs lock clean
+.PHONY: help install demo test lint format up bench storm mutations docs lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(READY) ## Make .venv and install imgq with everything it can use
 
@@ -41,6 +41,9 @@ bench: $(READY) ## Hold imgq against the machine's limit and against others (25 
 
 storm: $(READY) ## Break a whole installation at random, and count: make storm SEED=7 N=2000
 	$(BIN)/python -m tests.faults.storm --seed $(or $(SEED),1) --faults $(or $(N),200)
+
+mutations: $(READY) ## Take away what imgq rests on, piece by piece; its tests must miss it (15 minutes)
+	$(BIN)/python -m tests.faults.mutations
 
 docs: $(READY) ## Write the generated references again
 	$(BIN)/python -m imgq_cli.reference > docs/cli.md
