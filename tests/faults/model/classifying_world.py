@@ -79,6 +79,8 @@ class World:
             assert row.owner == (claim and claim.lease.owner)
             assert claim is None or row.lease_until == claim.until
             assert chunk.holder is None or row.token == chunk.holder.lease.token
+            under = chunk.cancelled_under
+            assert under is None or row.token > under.lease.token
             assert row.token >= self._tokens.get(chunk, 0)
             self._tokens[chunk] = row.token
 

@@ -8,9 +8,12 @@ from sqlalchemy import Engine
 from imgq_db.chunks import ChunkLease, expire_leases, finish_chunk
 from imgq_db.closing import close_finished_jobs
 from imgq_db.jobs import Job, JobState, get_job
+from imgq_db.settings import Settings
+from imgq_workers.reconciler import reconcile
 
 from .acts import rows_of
 from .conftest import until
+from .standing_by import silent
 
 Die = Callable[..., None]
 Count = Callable[[str], int]
@@ -28,6 +31,7 @@ Count = Callable[[str], int]
 )
 def test_a_death_before_the_commit_leaves_no_row_and_the_next_worker_does_it_all(
     engine: Engine,
+    settings: Settings,
     listed: Callable[..., Job],
     claim: Callable[[], ChunkLease | None],
     move_clock: Callable[[float], None],
@@ -41,7 +45,7 @@ def test_a_death_before_the_commit_leaves_no_row_and_the_next_worker_does_it_all
     assert (count("prediction"), count("chunk WHERE state = 'leased'")) == (0, 1)
     assert claim() is None and broken_rules(job) == []
     move_clock(31)
-    until(lambda: expire_leases(engine) == 1)
+    until(lambda: reconcile(engine, settings, silent).leases_freed == 1)
     lease = claim()
     assert lease is not None and lease.token == 2
     finish_chunk(engine, lease, rows_of(lease))
