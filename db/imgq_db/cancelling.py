@@ -11,10 +11,11 @@ from imgq_db.failpoints import failpoint
 from imgq_db.jobs import Job, JobError, get_job
 
 # The owner stays on a leased chunk: it says who must let go before `cancelled` may show.
+# An array, which is read once: a table of few rows may be joined by reading it for each of them.
 _CANCEL_CHUNKS = """
 UPDATE chunk SET state = 'cancelled', token = token + 1
-WHERE id IN (SELECT id FROM chunk WHERE job_id = :id AND state IN ('pending', 'leased')
-             ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+WHERE id = ANY(ARRAY(SELECT id FROM chunk WHERE job_id = :id AND state IN ('pending', 'leased')
+                     ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED))
 """
 # A training is one row: it is cancelled with its job. Its owner stays as a chunk's does.
 _CANCEL_TRAINING = """
