@@ -4,6 +4,7 @@ Exit: 0 after `done`, 1 after `failed`, 143 when SIGTERM ended it, 2 for wrong a
 else may go wrong is a traceback on stderr, after a `failed` that says so.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -37,7 +38,7 @@ def _run(kind: str, path: Path, told_to_stop: threading.Event) -> int:
     from imgq_trainer.errors import Stopped, TrainerError
     from imgq_trainer.training.assessing import run_evaluation
     from imgq_trainer.training.challenging import run_comparison
-    from imgq_trainer.training.errors import SpecInvalid, Unexpected
+    from imgq_trainer.training.errors import DiskFull, SpecInvalid, Unexpected
     from imgq_trainer.training.events import Events
     from imgq_trainer.training.handing_out import run_export
     from imgq_trainer.training.running import run_training
@@ -64,6 +65,9 @@ def _run(kind: str, path: Path, told_to_stop: threading.Event) -> int:
         events.failed(error)
         return 1
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            events.failed(DiskFull(error))
+            return 1
         events.failed(Unexpected(error))
         raise
     return 0

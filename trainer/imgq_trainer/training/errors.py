@@ -10,6 +10,7 @@ TrainerError
     ├── WeightsUnfit
     ├── SeveralDevicesUnsupported
     ├── DiskTooSmall
+    ├── DiskFull
     ├── OutOfMemory
     ├── TrainingDiverged
     ├── NoProgress
@@ -99,6 +100,15 @@ class DiskTooSmall(TrainingError):
             f"Training needs {needed_bytes / 1e6:,.0f} MB in {folder}, and the disk has"
             f" {free_bytes / 1e6:,.0f} MB free."
         )
+
+
+class DiskFull(TrainingError):
+    title = "The disk is full"
+    hint = "Free some space, or let the work be done in a folder on another disk."
+
+    def __init__(self, error: OSError) -> None:
+        place = f" while {error.filename} was written" if error.filename else ""
+        super().__init__(f"The disk ran full{place}.")
 
 
 class OutOfMemory(TrainingError):

@@ -1,6 +1,7 @@
 """Pictures as networks see them, by number: decoded once into a file, or again at each use."""
 
 import hashlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -114,6 +115,7 @@ def store_pictures(
         folder.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
         space = np.lib.format.open_memmap(fresh, "w+", np.uint8, shape)
+        _reserve(fresh)
         for rows, pixels in in_runs(source.take, len(source), RUN, source.crew, stop):
             space[rows.start : rows.stop] = pixels
             progress(rows.stop, len(source))
@@ -157,6 +159,13 @@ def identity(examples: Sequence[Example], how: Preprocessing) -> str:
     for example in examples:
         digest.update(example.digest)
     return digest.hexdigest()[:16]
+
+
+def _reserve(path: Path) -> None:
+    """Let a file have all of its space. Else a disk that runs full ends the process by SIGBUS."""
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _result(future: Future[T], stop: Stop) -> T:

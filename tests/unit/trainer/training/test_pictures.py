@@ -1,3 +1,4 @@
+import errno
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from imgq_trainer.file_pixels import ReadLimits
 from imgq_trainer.preprocessing import to_pixels
 from imgq_trainer.training.embedding import centre
 from imgq_trainer.training.looking import Looks, fitted, look_at
-from imgq_trainer.training.pictures import decoded_pictures, store_pictures
+from imgq_trainer.training.pictures import decoded_pictures, store_pictures, stored_bytes
 
 LIMITS = ReadLimits(10**6, 10**7)
 HOW = Preprocessing(24, 20, "bicubic", (0.5,) * 3, (0.5,) * 3)
@@ -109,3 +110,22 @@ def test_only_a_crop_has_surroundings() -> None:
     crop, pad = fitted(HOW, "crop", 41), fitted(HOW, "pad", None)
     assert (crop.resize, crop.crop) == (49, 41)
     assert (pad.resize, pad.crop, pad.fit) == (20, 20, "pad")
+
+
+def test_a_disk_that_runs_full_is_told_before_anything_is_decoded(
+    folder: Path, tmp_path: Path, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def refuse(_file: int, _start: int, size: int) -> None:
+        asked.append(size)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", refuse, raising=False)
+    told: list[int] = []
+    with decoded_pictures(folder, examples_in(folder), HOW, LIMITS, crew) as pictures:
+        with pytest.raises(OSError, match="No space"):
+            store_pictures(
+                pictures, tmp_path / "cache", lambda: False, lambda done, _: told.append(done)
+            )
+    assert (asked[0] >= stored_bytes(42, HOW), told) == (True, [])
