@@ -197,23 +197,6 @@ def release_chunk(engine: Engine, lease: ChunkLease) -> bool:
     )
 
 
-def release_after_error(engine: Engine, lease: ChunkLease) -> int | None:
-    """Give a chunk back after an exception; return how often that happened to it.
-
-    None: the claim was lost meanwhile.
-    """
-    with engine.begin() as connection:
-        errors = connection.execute(
-            text(
-                "UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL,"
-                " errors = errors + 1"
-                f" WHERE {_HELD} RETURNING errors"
-            ),
-            {"chunk_id": lease.chunk_id, "token": lease.token, "owner": lease.owner},
-        ).scalar()
-    return None if errors is None else int(errors)
-
-
 def let_go(engine: Engine, lease: ChunkLease) -> bool:
     """Say that this process no longer computes for a chunk that was cancelled under it."""
     return _execute(

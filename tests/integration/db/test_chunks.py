@@ -18,12 +18,12 @@ from imgq_db.chunks import (
     holds_lease,
     let_go,
     pending_chunks,
-    release_after_error,
     release_chunk,
     renew_lease,
 )
 from imgq_db.counting import store_counters
 from imgq_db.errors import LeaseLost
+from imgq_db.failures import Failure, FailureKind, fail_chunk
 from imgq_db.jobs import Job, Priority, get_job
 from imgq_db.ledger import LedgerRow
 from imgq_db.sources import FILE_ROOT
@@ -253,7 +253,7 @@ def test_a_zombies_late_finish_changes_nothing(
         finish_chunk(engine, zombie, rows(zombie))
     assert not renew_lease(engine, zombie, lease_seconds=30)
     assert not release_chunk(engine, zombie)
-    assert release_after_error(engine, zombie) is None
+    assert fail_chunk(engine, zombie, Failure(uuid4(), FailureKind.CHUNK, "late")) is None
     assert not let_go(engine, zombie)
     assert (chunk_row(engine, zombie), count("prediction")) == (before, 0)
     if taken_again:
@@ -267,11 +267,6 @@ def test_a_chunk_given_back_is_as_new(engine: Engine, listed: Jobs, claim: Claim
     assert release_chunk(engine, lease)
     assert chunk_row(engine, lease) == {**PENDING, "token": 1}
     assert not release_chunk(engine, lease)
-
-
-def test_errors_of_a_chunk_are_counted(engine: Engine, listed: Jobs, claim: Claim) -> None:
-    listed(1)
-    assert [release_after_error(engine, claim()) for _ in range(3)] == [1, 2, 3]
 
 
 def test_only_the_owner_of_a_cancelled_chunk_can_let_it_go(

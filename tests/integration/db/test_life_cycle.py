@@ -26,7 +26,6 @@ from imgq_db.chunks import (
     expire_leases,
     finish_chunk,
     let_go,
-    release_after_error,
     release_chunk,
     renew_lease,
 )
@@ -34,6 +33,7 @@ from imgq_db.closing import close_finished_jobs, close_job
 from imgq_db.counting import store_counters
 from imgq_db.deleting import delete_job, purge_deleted
 from imgq_db.errors import JobStillRunning, LeaseLost, NothingToRetry
+from imgq_db.failures import Failure, FailureKind, fail_chunk
 from imgq_db.jobs import Job, JobError, JobState, Priority, get_job
 from imgq_db.ledger import LedgerRow, RowStatus
 from imgq_db.listing import ListingLease, add_chunks, claim_listing, release_listing
@@ -45,6 +45,10 @@ from imgq_db.verifying import verify_job
 FILES = 4
 picks = st.integers(0, 99)
 ERROR = JobError("worker-error", "The worker failed", "It did.")
+
+
+def fail_it(engine: Engine, lease: ChunkLease) -> None:
+    fail_chunk(engine, lease, Failure(lease.owner, FailureKind.CHUNK, "It broke."))
 
 
 def row(name: bytes, *, bad: bool) -> LedgerRow:
@@ -136,7 +140,7 @@ class LifeCycle(RuleBasedStateMachine):
             store_counters(self.engine, lease.job_id, interval_seconds=0)
 
     @precondition(lambda self: self.leases)
-    @rule(pick=picks, act=st.sampled_from([release_chunk, release_after_error, let_go]))
+    @rule(pick=picks, act=st.sampled_from([release_chunk, fail_it, let_go]))
     def give_a_chunk_back(self, pick: int, act: Callable[[Engine, ChunkLease], object]) -> None:
         act(self.engine, self.leases[pick % len(self.leases)])
 
@@ -199,7 +203,7 @@ class LifeCycle(RuleBasedStateMachine):
         for _ in range(FILES * len(self.jobs)):
             if all(get_job(self.engine, uid).state.terminal for uid in self.jobs):
                 break
-            self.move(31)
+            self.move(61)
             expire_leases(self.engine)
             continue_cancelling(self.engine)
             self.claim_a_listing()
