@@ -1,6 +1,7 @@
 """Results: the ledger as users read it, page by page or as one stream."""
 
 import difflib
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -212,10 +213,10 @@ def _conditions(flt: ResultFilter, labels: tuple[str, ...]) -> tuple[str, dict[s
         values["status"] = int(flt.status.row_status)
     if flt.min_confidence is not None:
         where += " AND p.confidence >= CAST(:low AS real)"
-        values["low"] = flt.min_confidence
+        values["low"] = _single(flt.min_confidence)
     if flt.max_confidence is not None:
         where += " AND p.confidence <= CAST(:high AS real)"
-        values["high"] = flt.max_confidence
+        values["high"] = _single(flt.max_confidence)
     return where, values
 
 
@@ -237,7 +238,13 @@ def _start(sort: ResultSort, cursor: str | None) -> tuple[float, int]:
     confidence, image = float(str(read[1])), int(str(read[2]))
     if read[0] != sort.value or not -1 <= confidence <= 2:
         raise CursorInvalid
-    return confidence, image
+    return _single(confidence), image
+
+
+def _single(value: float) -> float:
+    """Round to single precision, in which scores are stored; Postgres refuses what underflows."""
+    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    return rounded
 
 
 def _key(row: Row, sort: ResultSort) -> tuple[float, int]:

@@ -135,6 +135,8 @@ def test_pages_of_any_scores_give_each_image_once_in_order(
         (ResultFilter(min_confidence=0.9), "ah"),
         (ResultFilter(max_confidence=0.5), "bdfi"),
         (ResultFilter(max_confidence=0.0), "i"),
+        (ResultFilter(min_confidence=1e-300), "abdfhi"),
+        (ResultFilter(max_confidence=1e-300), "i"),
         (ResultFilter(min_confidence=0.25, max_confidence=0.5), "bdf"),
         (ResultFilter(label="crane", min_confidence=0.6), ""),
         (ResultFilter(label="daisy", status=ImageStatus.FAILED), ""),
@@ -256,6 +258,15 @@ def test_an_unknown_label_is_refused_at_once_with_the_nearest(engine: Engine, do
 def test_a_cursor_of_another_list_is_refused(cursor: str, engine: Engine, done: Jobs) -> None:
     with pytest.raises(CursorInvalid):
         list_results(engine, done(*ROWS), ResultFilter(), cursor=cursor)
+
+
+@pytest.mark.parametrize("sort", [ResultSort.CONFIDENCE, ResultSort.CONFIDENCE_DOWN])
+def test_a_cursor_may_be_closer_to_zero_than_any_score(
+    sort: ResultSort, engine: Engine, done: Jobs
+) -> None:
+    cursor = write_cursor(sort.value, 1e-300, -1)
+
+    assert list_results(engine, done(*ROWS), ResultFilter(), sort=sort, cursor=cursor).items
 
 
 def test_a_summary_counts_every_row_once(engine: Engine, done: Jobs) -> None:
