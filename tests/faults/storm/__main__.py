@@ -20,7 +20,7 @@ from tests.faults.storm.load import Load, Submitted
 from tests.faults.storm.oracle import Outcomes, alarms, count_events, judge, read_outcomes
 from tests.faults.storm.pictures import make_folders
 from tests.faults.storm.plan import Fault, Kind, make_plan
-from tests.faults.storm.recovery import recoveries
+from tests.faults.storm.recovery import by_kind, recoveries
 from tests.faults.storm.report import (
     Outcome,
     last_line,
@@ -124,7 +124,7 @@ def _storm(home: Path, arguments: argparse.Namespace) -> Outcome:
             storm.rage(arguments.faults, most_seconds=most)
             seconds = time.monotonic() - began
             _settle(stack, storm)
-        return _outcome(stack, storm, expected, arguments.seed, seconds)
+            return _outcome(stack, storm, expected, arguments.seed, seconds)
 
 
 def _calm_run(stack: Stack, load: Load) -> dict[Path, Outcomes]:
@@ -170,13 +170,16 @@ def _outcome(
     verdict.problems += [*load.problems, *alarms(logs)]
     with stack.engine.connect() as connection:
         again = int(connection.execute(text(_AGAIN)).scalar_one())
+    recovered = recoveries(stack.engine, storm.struck)
+    for struck, took in zip(storm.struck, recovered, strict=True):
+        storm.note("recovered", fault=struck.fault.number, seconds=took)
     redis_version = str(stack.queue.info("server")["redis_version"])
     return Outcome(
         seed=seed,
         seconds=seconds,
         struck=storm.struck,
         verdict=verdict,
-        recoveries=recoveries(stack.engine, storm.struck),
+        recoveries=by_kind(storm.struck, recovered),
         events=count_events(logs, ("results_dropped", "listing_lost")),
         starts={member.name: member.starts for member in stack.members.values()},
         servers=server_versions(stack.engine, redis_version),

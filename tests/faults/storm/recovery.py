@@ -18,8 +18,8 @@ SELECT uid, extract(epoch FROM finished_at)::float8 AS at FROM job WHERE finishe
 """
 
 
-def recoveries(engine: Engine, struck: Sequence[Struck]) -> dict[Kind, list[float]]:
-    """Return seconds by kind, sorted; a fault after which nothing was left to do has none.
+def recoveries(engine: Engine, struck: Sequence[Struck]) -> list[float | None]:
+    """Return the seconds after each fault; None where nothing was left to do.
 
     Of a fault that took claims: until the last of these chunks was committed, or its job had ended.
     Of a cancel: until it had ended. Of others: until the next commit of any job.
@@ -29,12 +29,17 @@ def recoveries(engine: Engine, struck: Sequence[Struck]) -> dict[Kind, list[floa
         ended = {row.uid: row.at for row in connection.execute(text(_ENDED))}
     settled = {row.id: row.at for row in chunks}
     commits = sorted(row.at for row in chunks if row.done)
+    moments = ((each, _recovered_at(each, settled, commits, ended)) for each in struck)
+    return [None if at is None else max(0.0, at - each.at) for each, at in moments]
+
+
+def by_kind(struck: Sequence[Struck], seconds: Sequence[float | None]) -> dict[Kind, list[float]]:
+    """Return the recoveries of each kind, sorted."""
     found: dict[Kind, list[float]] = {}
-    for each in struck:
-        at = _recovered_at(each, settled, commits, ended)
-        if at is not None:
-            found.setdefault(each.fault.kind, []).append(max(0.0, at - each.at))
-    return {kind: sorted(seconds) for kind, seconds in found.items()}
+    for each, took in zip(struck, seconds, strict=True):
+        if took is not None:
+            found.setdefault(each.fault.kind, []).append(took)
+    return {kind: sorted(those) for kind, those in found.items()}
 
 
 def _recovered_at(
