@@ -78,7 +78,8 @@ class TrainResult(BaseModel):
     model: str = Field(description="The version that was registered, or evaluated")
     metrics: dict[str, Any] = Field(
         description="pictures, accuracy, balanced_accuracy, macro_f1, ece, standing, and 95 %"
-        " intervals as accuracy_interval and macro_f1_interval"
+        " intervals as accuracy_interval and macro_f1_interval; learned_pictures, if the model"
+        " learned from some of them, and accuracy_of_others"
     )
     verdict: list[str] = Field(description="Sentences, the most important first")
     promotion: PromotionResult | None = Field(

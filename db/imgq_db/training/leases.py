@@ -35,6 +35,7 @@ class TrainingLease:
     """A supervisor's claim on one train or evaluate job.
 
     owner: a fresh UUID of the process. token: grows with each claim; only the newest may write.
+    spent_seconds: since the first attempt began.
     leftover: the processes of the attempt before. checkpoints: to resume from, the newest first.
     """
 
@@ -44,6 +45,7 @@ class TrainingLease:
     owner: UUID
     token: int
     attempt: int
+    spent_seconds: float
     source: str
     options: TrainOptions | EvaluateOptions
     model_version_id: int | None
@@ -70,7 +72,8 @@ RETURNING token, attempts, host, pid
 _BEGIN = """
 UPDATE job SET state = 'running', started_at = coalesce(started_at, imgq_now()),
     served_at = imgq_now()
-WHERE id = :job_id RETURNING uid, kind, source, options, model_version_id
+WHERE id = :job_id RETURNING uid, kind, source, options, model_version_id,
+    CAST(extract(epoch FROM imgq_now() - started_at) AS real) AS spent_seconds
 """
 
 
@@ -97,6 +100,7 @@ def claim_training(
             owner=owner,
             token=claimed.token,
             attempt=claimed.attempts,
+            spent_seconds=job.spent_seconds,
             source=job.source,
             options=options,
             model_version_id=job.model_version_id,

@@ -156,6 +156,21 @@ def test_a_resumed_training_counts_every_epoch_once(
     assert broken_rules(engine, job) == []
 
 
+def test_a_lease_knows_how_long_the_attempts_before_took(
+    engine: Engine,
+    training: Callable[..., Job],
+    claimed: Callable[[], TrainingLease],
+    move_clock: Callable[[float], None],
+) -> None:
+    training()
+    first = claimed()
+    assert 0 <= first.spent_seconds < 5
+    move_clock(60)
+    release_training(engine, first)
+
+    assert 60 <= claimed().spent_seconds < 65
+
+
 def test_runs_of_a_stage_keep_their_epochs_apart(
     engine: Engine, training: Callable[..., Job], claimed: Callable[[], TrainingLease]
 ) -> None:

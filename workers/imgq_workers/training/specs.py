@@ -20,6 +20,8 @@ from imgq_workers.training.parents import artifact_of
 from imgq_workers.training.processes import MARK
 
 SPEC_FILE, LEARNED_FILE = "spec.json", "learned.txt"
+#: A training whose time is over is still ended properly, with the best so far.
+LEAST_SECONDS = 1.0
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ONLY_GPU = "cuda:0"
 _GPU = "cuda:"
@@ -114,7 +116,7 @@ def _training(
         "backbone": options.backbone,
         "config": options.config,
         "epochs": options.epochs,
-        "max_seconds": options.max_seconds,
+        "max_seconds": _seconds_left(lease, options),
         "image_size": options.image_size,
         "batch_size": options.batch_size,
         "fractions": [1 - options.val - options.test, options.val, options.test],
@@ -123,6 +125,13 @@ def _training(
         "augment": options.augment,
         **_start(context, lease),
     }
+
+
+def _seconds_left(lease: TrainingLease, options: TrainOptions) -> float | None:
+    """Return what the attempts before have left of the time for the whole training."""
+    if options.max_seconds is None:
+        return None
+    return max(options.max_seconds - lease.spent_seconds, LEAST_SECONDS)
 
 
 def _start(context: TrainerContext, lease: TrainingLease) -> dict[str, str]:
