@@ -14,8 +14,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-from imgq_db.engine import single_statements
-
 WORKER_CRASH, DECODE_TIMEOUT, OUT_OF_MEMORY = "worker_crash", "decode_timeout", "out_of_memory"
 #: So many deaths that nothing explains make a suspect of a picture that was there each time …
 SUSPICIOUS_DEATHS = 3
@@ -157,10 +155,9 @@ def _suspect(connection: Connection, decoded: Decoded, death: Death) -> None:
     )
 
 
-def suspects_on_trial(engine: Engine, job_id: int) -> int:
+def suspects_on_trial(connection: Connection, job_id: int) -> int:
     """Count the pictures of a job that are tried alone, or were condemned, and have no row yet."""
-    with single_statements(engine) as connection:
-        return int(connection.execute(text(_ON_TRIAL), {"job_id": job_id}).scalar_one())
+    return int(connection.execute(text(_ON_TRIAL), {"job_id": job_id}).scalar_one())
 
 
 def suspects_from_row(found: Sequence[Mapping[str, Any]] | None) -> tuple[Suspect, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 
+from imgq_db.crashes import suspects_on_trial
 from imgq_db.jobs import Job, JobState
 from imgq_db.queue import CLASSIFY, TRAIN
 from imgq_db.sources import FILE_ROOT, REGISTRY_ROOT
@@ -42,7 +43,11 @@ def find_obstacle(engine: Engine, job: Job) -> str | None:
     if job.state not in (JobState.QUEUED, JobState.RUNNING):
         return None
     with engine.connect() as connection:
-        said = (_nobody_takes(job, _count_takers(connection, job)), _failed(connection, job))
+        said = (
+            _nobody_takes(job, _count_takers(connection, job)),
+            _failed(connection, job),
+            _crashed(connection, job),
+        )
     return " ".join(filter(None, said)) or None
 
 
@@ -73,3 +78,14 @@ def _failed(connection: Connection, job: Job) -> str | None:
     who = f"{named} and {more} more" if more > 0 else named
     times = "once" if row.failures == 1 else f"{row.failures} times"
     return f"{who} failed at a part of it, {times}, and it is tried again. The last time: {row.why}"
+
+
+def _crashed(connection: Connection, job: Job) -> str | None:
+    suspects = suspects_on_trial(connection, job.id)
+    if not suspects:
+        return None
+    pictures = "1 picture was" if suspects == 1 else f"{suspects} pictures were"
+    return (
+        f"{pictures} being decoded when a worker crashed: tried alone before the rest of the chunk,"
+        " and failed if a worker crashes again."
+    )

@@ -14,11 +14,14 @@ GOOD_SHARE = 0.99
 #: A sample of a job's names is taken from so many of its chunks.
 _SAMPLED_CHUNKS = 16
 
-# Evenly over what is listed by now; each is one look into the index.
+# Evenly over what is listed by now; each is one look into the index. Suspects are left out: nobody
+# else may be underway while one is decoded.
 _SAMPLE = """
-SELECT DISTINCT c.first_image, c.manifest
+SELECT DISTINCT c.first_image, c.manifest, ARRAY(SELECT image FROM suspect s
+    WHERE s.job_id = :job_id AND s.image >= c.first_image AND s.image < c.first_image + c.images)
+    AS suspects
 FROM job j, generate_series(0, :chunks - 1) part, LATERAL (
-    SELECT first_image, manifest FROM chunk
+    SELECT first_image, images, manifest FROM chunk
     WHERE job_id = j.id AND first_image <= j.listed_images * part / :chunks
     ORDER BY first_image DESC LIMIT 1) c
 WHERE j.id = :job_id ORDER BY c.first_image
@@ -80,13 +83,21 @@ def keep_ranges(
     return held
 
 
-def sample_names(engine: Engine, job_id: int, *, count: int) -> tuple[bytes, ...]:
-    """Return so many names of a job's files at most, spread over what is listed by now."""
+def sample_images(engine: Engine, job_id: int, *, count: int) -> tuple[tuple[int, bytes], ...]:
+    """Return so many of a job's files at most, spread over what is listed by now.
+
+    Each by its image number and its name.
+    """
     with engine.connect() as connection:
         rows = connection.execute(text(_SAMPLE), {"job_id": job_id, "chunks": _SAMPLED_CHUNKS})
-        names = [name for row in rows for name in unpack_names(row.manifest)]
-    taken = min(count, len(names))
-    return tuple(names[part * len(names) // taken] for part in range(taken))
+        images = [
+            (image, name)
+            for row in rows
+            for image, name in enumerate(unpack_names(row.manifest), row.first_image)
+            if image not in row.suspects
+        ]
+    taken = min(count, len(images))
+    return tuple(images[part * len(images) // taken] for part in range(taken))
 
 
 def is_listed(engine: Engine, job_id: int) -> bool:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from tests.faults.storm.worker import LABELS
 
 from imgq_db.jobs import Job, JobState
 from imgq_db.models import NewVersion, complete_builtin
 from imgq_db.results import ImageStatus, ResultFilter, stream_results
 from imgq_db.verifying import verify_job
-from tests.faults.storm.worker import LABELS
 
 POISON = "00005.jpg"
 

@@ -8,6 +8,7 @@ from imgq_trainer.classifier import Classifier
 from imgq_trainer.crew import Crew
 from imgq_trainer.engines import INT8
 from imgq_trainer.file_pixels import ReadLimits
+from imgq_trainer.in_flight import InFlight, untold
 from imgq_trainer.networks import pixel_network
 from imgq_trainer.openvino_engine import measuring_engine, openvino_name
 from imgq_trainer.pipeline import classify_files, never
@@ -30,12 +31,14 @@ def measure_ranges(
     limits: ReadLimits,
     crew: Crew,
     spare: Sequence[bytes] = (),
+    in_flight: Callable[[Sequence[bytes]], InFlight] = lambda _: untold,
     stop: Callable[[], bool] = never,
 ) -> Ranges:
     """Compute some of a folder's pictures and return the ranges that int8 needs.
 
     names: as for classify_files; what cannot be read is left out. spare: further ones, taken only
-    if the others are too few. Raises QuantisationRefused, TooFewPictures, EngineUnavailable,
+    if the others are too few. in_flight: returns for some of the names who is told what of these
+    is being decoded. Raises QuantisationRefused, TooFewPictures, EngineUnavailable,
     Stopped, RootUnavailable, ScoresNotFinite.
     """
     model = artifact.model
@@ -57,7 +60,16 @@ def measure_ranges(
         if measurement.pictures < LEAST_PICTURES:
             some = _spread(part)
             list(
-                classify_files(classifier, root, some, top_k=1, limits=limits, crew=crew, stop=stop)
+                classify_files(
+                    classifier,
+                    root,
+                    some,
+                    top_k=1,
+                    limits=limits,
+                    crew=crew,
+                    in_flight=in_flight(some),
+                    stop=stop,
+                )
             )
     return measurement.ranges(least_pictures=LEAST_PICTURES)
 

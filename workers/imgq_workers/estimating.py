@@ -77,7 +77,7 @@ def _survey(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper") -> "L
     root = source_folder(lease.source, settings)
     limits = ReadLimits(settings.max_pixels, settings.max_file_bytes)
 
-    def look(places: Sequence[int], _last: bool) -> list[Picture | Rejection]:
+    def look(places: Sequence[int], _last: bool) -> "list[Picture | Rejection]":
         names = [lease.names[place] for place in places]
         images = [lease.first_image + place for place in places]
         return survey_files(

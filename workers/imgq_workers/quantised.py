@@ -11,13 +11,13 @@ from imgq_db.quantisations import (
     Agreement,
     has_agreement,
     is_listed,
-    sample_names,
+    sample_images,
     store_agreement,
 )
 from imgq_db.sources import source_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from imgq_trainer.artifacts import Artifact
     from imgq_trainer.classifier import Classifier
@@ -60,7 +60,7 @@ def _measure(
 
     settings = context.settings
     listed = is_listed(context.engine, lease.job_id)  # before the names: they are then all
-    names = sample_names(context.engine, lease.job_id, count=SAMPLE)
+    numbers, names = _sample(context, lease)
     if not listed and len(names) < LEAST_PICTURES:
         raise TooLittleListed
     _log.info("measuring_ranges", model=lease.model_version_id, files=len(names[0::2]))
@@ -72,12 +72,23 @@ def _measure(
             spare=names[1::2],
             limits=ReadLimits(settings.max_pixels, settings.max_file_bytes),
             crew=context.crew,
+            in_flight=lambda some: context.breadcrumbs.in_flight(
+                lease.job_id, [numbers[name] for name in some], some
+            ),
             stop=keeper.should_stop,
         )
     except TooFewPictures as error:
         if listed:
             raise
         raise TooLittleListed from error
+
+
+def _sample(
+    context: "WorkerContext", lease: ChunkLease
+) -> "tuple[Mapping[bytes, int], tuple[bytes, ...]]":
+    """Return some of the job's files, by name, and the image number of each."""
+    images = sample_images(context.engine, lease.job_id, count=SAMPLE)
+    return {name: image for image, name in images}, tuple(name for _, name in images)
 
 
 def compare_with_exact(
@@ -93,18 +104,22 @@ def compare_with_exact(
     from imgq_trainer.comparing import agreement, exact_twin
     from imgq_trainer.engines import EXACT
 
-    names = sample_names(context.engine, lease.job_id, count=SAMPLE)[1::2]
-    sample = replace(lease, names=names)
-    _log.info("comparing_with_exact", files=len(names))
+    numbers, names = _sample(context, lease)
+    sample = replace(lease, names=names[1::2])
+    _log.info("comparing_with_exact", files=len(sample.names))
     exact = exact_twin(fast, lambda: context.models.load(lease.model_version_id, EXACT))
-    outcomes = [_classify(context, sample, keeper, way) for way in (exact, fast)]
+    outcomes = [_classify(context, sample, keeper, way, numbers) for way in (exact, fast)]
     found = Agreement(**asdict(agreement(*outcomes)))
     store_agreement(context.engine, lease.job_id, found)
     _log.info("compared_with_exact", **asdict(found))
 
 
 def _classify(
-    context: "WorkerContext", sample: ChunkLease, keeper: "Keeper", classifier: "Classifier"
+    context: "WorkerContext",
+    sample: ChunkLease,
+    keeper: "Keeper",
+    classifier: "Classifier",
+    numbers: "Mapping[bytes, int]",
 ) -> "Sequence[Outcome]":
     from imgq_trainer.engines import EXACT
     from imgq_trainer.pipeline import ReadLimits, classify_files
@@ -112,6 +127,7 @@ def _classify(
 
     settings = context.settings
     recollection = recollect(context, sample, classifier.engine)
+    images = [numbers[name] for name in sample.names]
     outcomes = list(
         classify_files(
             classifier,
@@ -121,6 +137,7 @@ def _classify(
             limits=ReadLimits(settings.max_pixels, settings.max_file_bytes),
             crew=context.crew,
             recall=recollection if sample.options.cache else None,
+            in_flight=context.breadcrumbs.in_flight(sample.job_id, images, sample.names),
             stop=keeper.should_stop,
         )
     )

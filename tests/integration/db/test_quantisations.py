@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from imgq_db.chunks import ChunkLease, claim_chunk
+from imgq_db.crashes import Death, Decoded, report_death
 from imgq_db.jobs import Job, get_job
 from imgq_db.models import resolve_model
 from imgq_db.options import ClassifyOptions
@@ -16,7 +17,7 @@ from imgq_db.quantisations import (
     has_agreement,
     is_listed,
     keep_ranges,
-    sample_names,
+    sample_images,
     store_agreement,
 )
 from imgq_db.sources import FILE_ROOT
@@ -39,7 +40,7 @@ def test_of_many_workers_that_measured_the_first_ones_ranges_hold_for_all(engine
 def test_a_sample_is_spread_over_all_that_is_listed(engine: Engine, listed: Listed) -> None:
     job = listed(*[10] * 64)
 
-    found = [int(name[:6]) for name in sample_names(engine, job.id, count=80)]
+    found = [image for image, _ in sample_images(engine, job.id, count=80)]
     assert (len(found), found) == (80, sorted(set(found)))
     assert {number // 40 for number in found} == set(range(16))
 
@@ -50,7 +51,7 @@ def test_a_sample_reaches_from_the_first_name_to_the_last_ones(
 ) -> None:
     job = listed(files)
 
-    found = [int(name[:6]) for name in sample_names(engine, job.id, count=80)]
+    found = [image for image, _ in sample_images(engine, job.id, count=80)]
     gaps = {later - earlier for earlier, later in pairwise([*found, files])}
     assert (len(found), found[0]) == (80, 0)
     assert gaps <= {files // 80, files // 80 + 1}
@@ -67,7 +68,13 @@ def test_a_listing_that_goes_on_is_told_from_one_that_ended(engine: Engine, list
 
 def test_a_sample_of_a_small_folder_is_all_of_it(engine: Engine, listed: Listed) -> None:
     job = listed(3, 2)
-    assert sample_names(engine, job.id, count=80) == tuple(b"%06d.jpg" % n for n in range(5))
+    assert sample_images(engine, job.id, count=80) == tuple((n, b"%06d.jpg" % n) for n in range(5))
+
+
+def test_a_sample_leaves_suspects_out(engine: Engine, listed: Listed) -> None:
+    job = listed(3, 2)
+    report_death(engine, Death(uuid4(), [], [Decoded(job.id, 2, 3)], alone=False, cause=None))
+    assert [image for image, _ in sample_images(engine, job.id, count=80)] == [0, 1, 4]
 
 
 def test_a_jobs_first_agreement_stays(engine: Engine, listed: Listed) -> None:

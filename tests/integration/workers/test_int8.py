@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from imgq_db.artifacts import import_artifact
 from imgq_db.cancelling import cancel_job
 from imgq_db.jobs import Job, JobState, get_job
-from imgq_db.quantisations import Agreement, sample_names
+from imgq_db.quantisations import Agreement, sample_images
 from imgq_db.results import Result, ResultFilter, stream_results
 from imgq_db.settings import Settings
 from imgq_trainer import measuring
@@ -95,7 +95,7 @@ def recount(
     engine: Engine, job: Job, exact: dict[str, Result], fast: dict[str, Result]
 ) -> tuple[int, int, int, int]:
     """Count what a job's agreement says from two ledgers: the sample's odd half was compared."""
-    names = [name.decode() for name in sample_names(engine, job.id, count=512)[1::2]]
+    names = [name.decode() for _, name in sample_images(engine, job.id, count=512)[1::2]]
     same = [name for name in names if exact[name].label == fast[name].label]
     sure = [name for name in names if (exact[name].confidence or 0) > 0.5]
     return len(names), len(same), len(sure), len(set(same) & set(sure))
@@ -158,8 +158,8 @@ def test_a_folder_that_is_hardly_listed_is_measured_later(
     monkeypatch.setattr(quantised, "is_listed", lambda *_: False)
     monkeypatch.setattr(
         quantised,
-        "sample_names",
-        lambda engine, job, count: sample_names(engine, job, count=count)[: next(samples, count)],
+        "sample_images",
+        lambda engine, job, count: sample_images(engine, job, count=count)[: next(samples, count)],
     )
     job = submit(folder, model=resnet, precision="int8")
     work(context)
