@@ -62,7 +62,6 @@ def _red_tests(mutation: Mutation) -> tuple[int, Sequence[str], float]:
 def _pytest(tests: Sequence[str], copy: Path) -> tuple[int, str]:
     environment = os.environ | {
         "PYTHONPATH": python_path(copy),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "HYPOTHESIS_PROFILE": "mutation",
     }
     imported = "import imgq_db, imgq_workers; print(imgq_db.__file__, imgq_workers.__file__)"
