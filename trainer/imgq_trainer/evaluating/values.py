@@ -69,6 +69,13 @@ class Intervals:
     balanced_accuracy: Interval
     macro_f1: Interval
 
+    @property
+    def accuracy_widest(self) -> Interval:
+        """Both intervals of the accuracy: if all of a few pictures are right, resamples of them
+        are too, and the bootstrap alone would be sure of it."""
+        (low, high), (least, most) = self.accuracy, self.accuracy_wilson
+        return min(low, least), max(high, most)
+
 
 @validated(frozen=True, slots=True, config=_STRICT)
 class ClassFigures:

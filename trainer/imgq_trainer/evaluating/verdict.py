@@ -14,6 +14,8 @@ LEAST_CLASS: Final = 5
 WIDE: Final = 0.10
 #: of so few pictures a small ECE says nothing
 LEAST_TRUSTED: Final = 50
+#: nor can classes be said to be told apart
+LEAST_JUDGED: Final = 20
 #: so small a share of pictures that were learned from hardly changes any figure
 LITTLE: Final = 0.05
 #: fewer pictures, in all or for each class, choose a model by luck
@@ -126,6 +128,15 @@ def _about_majority(evaluation: Evaluation, majority: Baseline) -> list[_Said]:
     own = percent(evaluation.figures.accuracy)
     blind = 1 / len(_true(evaluation))  # the balanced accuracy of whoever does not look
     if evaluation.intervals.balanced_accuracy[0] > blind:
+        if evaluation.pictures < LEAST_JUDGED:
+            return [
+                (
+                    "weak",
+                    f"Whether the model is better than {always} cannot be told from"
+                    f" {number_of(evaluation.pictures, 'picture')}: {own} right against"
+                    f" {percent(majority.accuracy)}.",
+                )
+            ]
         return [
             (
                 "weak",
@@ -156,8 +167,7 @@ def _about_probe(evaluation: Evaluation, probe: Baseline) -> list[_Said]:
 
 def _about_accuracy(evaluation: Evaluation) -> _Said:
     share, intervals = evaluation.figures.accuracy, evaluation.intervals
-    ends = (*intervals.accuracy, *intervals.accuracy_wilson)
-    off = max(abs(end - share) for end in ends)
+    off = max(abs(end - share) for end in intervals.accuracy_widest)
     return (
         "weak" if off > WIDE else "sound",
         f"{percent(share)} of the pictures are labelled right, ± {points(off)}:"

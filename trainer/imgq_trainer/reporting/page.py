@@ -72,7 +72,7 @@ def _tiles(evaluation: Evaluation) -> tuple[_Tile, ...]:
     low, high = intervals.macro_f1
     best = figures.top_k[-1]
     tiles = [
-        _Tile("Accuracy", share(figures.accuracy), between(intervals.accuracy)),
+        _Tile("Accuracy", share(figures.accuracy), between(intervals.accuracy_widest)),
         _Tile("Macro F1", decimal(figures.macro_f1), f"{low:.3f} to {high:.3f}"),
         _Tile(
             "Balanced accuracy",

@@ -102,7 +102,7 @@ def metrics_of(evaluation: Evaluation) -> dict[str, JsonValue]:
     return {
         "pictures": evaluation.pictures,
         "accuracy": figures.accuracy,
-        "accuracy_interval": list(evaluation.intervals.accuracy),
+        "accuracy_interval": list(evaluation.intervals.accuracy_widest),
         "balanced_accuracy": figures.balanced_accuracy,
         "macro_f1": figures.macro_f1,
         "macro_f1_interval": list(evaluation.intervals.macro_f1),

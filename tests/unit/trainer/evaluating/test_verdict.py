@@ -150,13 +150,27 @@ def test_what_is_learned_is_told_in_words() -> None:
     assert "may have seen these pictures" in of_known(300, 0, all_known=False).verdict[0]
 
 
-@pytest.mark.parametrize(("count", "words"), [(0, "No picture was left"), (3, "on 3 pictures of 3")])
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "No picture was left"), (3, "on 3 pictures of 3")]
+)
 def test_a_choice_by_a_few_pictures_is_called_luck(count: int, words: str) -> None:
     scored = signals(300, 8)
     found = evaluate(scored, temperature=1, majority=0, probe=None, seed=0, chosen_on=count)
 
     assert found.standing == "weak"
     assert any(words in sentence for sentence in found.verdict)
+
+
+def test_a_model_that_has_two_pictures_right_is_not_praised() -> None:
+    truth = np.array([0, 1])
+    found = judged(model(truth, np.eye(3)[truth] * 9.0))
+
+    assert found.standing == "weak"
+    assert found.verdict[0] == (
+        "Whether the model is better than always saying “cat” cannot be told from 2 pictures:"
+        " 100 % right against 50 %."
+    )
+    assert found.intervals.accuracy == (1, 1) and found.intervals.accuracy_widest[0] < 0.4
 
 
 def test_confidence_is_not_called_trustworthy_after_a_few_pictures() -> None:
