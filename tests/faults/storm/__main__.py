@@ -91,7 +91,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _kinds(names: str) -> tuple[Kind, ...]:
-    return tuple(Kind[name] for name in names.upper().split(","))
+    try:
+        return tuple(Kind[name] for name in names.upper().split(","))
+    except KeyError as error:
+        known = ", ".join(kind.name for kind in Kind)
+        raise argparse.ArgumentTypeError(f"{error} is none of {known}") from error
 
 
 def _plan(arguments: argparse.Namespace) -> Iterator[Fault]:
