@@ -53,7 +53,7 @@ def _red_tests(mutation: Mutation) -> tuple[int, Sequence[str], float]:
         except PatchDoesNotApply as error:
             return -1, [str(error)], time.monotonic() - began
         status, output = _pytest(mutation.tests, copy)
-    red = re.findall(r"^FAILED \S+::([\w\[\].@-]+)", output, re.MULTILINE)
+    red = re.findall(r"^FAILED \S+::(\w+)", output, re.MULTILINE)
     if status not in (PASSED, FAILED) or (status == FAILED and "ERROR " in output):
         print(output)
     return status, list(dict.fromkeys(red)), time.monotonic() - began

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 CHUNKS: Final = "db/imgq_db/chunks.py"
+ATTEMPTS: Final = "db/imgq_db/training/attempts.py"
 CANCELLING: Final = "db/imgq_db/cancelling.py"
+COUNTING: Final = "db/imgq_db/counting.py"
 CRASHES: Final = "db/imgq_db/crashes.py"
 LEASES: Final = "db/imgq_db/training/leases.py"
 LISTING: Final = "db/imgq_db/listing.py"
@@ -149,6 +151,18 @@ MUTATIONS: Final = (
         (LOCKS,),
     ),
     Mutation(
+        "the claim's one value, which the planner cannot read again for each chunk",
+        (
+            Patch(CHUNKS, "FROM job j\nWHERE c.id = (SELECT id", "FROM job j, (SELECT id"),
+            Patch(
+                CHUNKS,
+                "SKIP LOCKED)\n  AND j.id = c.job_id",
+                "SKIP LOCKED) next\nWHERE c.id = next.id AND j.id = c.job_id",
+            ),
+        ),
+        (LOCKS,),
+    ),
+    Mutation(
         "SKIP LOCKED where leases expire",
         (Patch(CHUNKS, "LIMIT :limit FOR UPDATE SKIP LOCKED", "LIMIT :limit FOR UPDATE"),),
         (LOCKS,),
@@ -166,6 +180,16 @@ MUTATIONS: Final = (
     Mutation(
         "SKIP LOCKED where a training is claimed",
         (Patch(LEASES, "FOR UPDATE OF j SKIP LOCKED", "FOR UPDATE OF j"),),
+        (LOCKS,),
+    ),
+    Mutation(
+        "SKIP LOCKED where trainings expire",
+        (Patch(ATTEMPTS, "FOR UPDATE OF j, t SKIP LOCKED", "FOR UPDATE OF j, t"),),
+        (LOCKS,),
+    ),
+    Mutation(
+        "SKIP LOCKED where counters are stored",
+        (Patch(COUNTING, "    FOR UPDATE SKIP LOCKED)", "    FOR UPDATE)"),),
         (LOCKS,),
     ),
 )
