@@ -26,7 +26,8 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 #: A server asks for patience with Retry-After; this much of it is given.
 PATIENCE_SECONDS = 5
-IN_FLIGHT_TRIES = 9
+#: Tries with a second between them: more than a server that died blocks its key for.
+IN_FLIGHT_TRIES = 15
 PROBE_PATH = "/readyz"
 
 Params = Mapping[str, Any] | None

@@ -9,8 +9,9 @@ from sqlalchemy import Engine, text
 from imgq_db.errors import IdempotencyInFlight, IdempotencyKeyReused
 
 KEPT_HOURS = 24
-#: A first request that died without an answer blocks its key for so long.
-LOCK_SECONDS = 30
+#: A first request that died without an answer blocks its key for so long. One that is alive, and
+#: slower, makes no second job: a job's own row has the key, too.
+LOCK_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
