@@ -54,14 +54,14 @@ def _watch(
     while True:
         tell_of_the_dead(engine, settings, ring)
         try:
-            deadlines = _look_at_children(settings, worker, deadlines)
+            deadlines = look_at_children(settings, worker, deadlines)
         except OSError as error:
             _log.warning("children_not_seen", error=str(error))
         if ended.wait(pause):
             return
 
 
-def _look_at_children(
+def look_at_children(
     settings: Settings, worker: UUID, before: Mapping[UUID, "Deadlines"]
 ) -> dict[UUID, "Deadlines"]:
     """Kill a child that is at one picture for too long; return how long each is at what."""

@@ -1,0 +1,203 @@
+"""What is made of a process that died with a chunk in hand: real processes, real Postgres."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import DBAPIError
+
+from imgq_db.chunks import ChunkLease, claim_chunk
+from imgq_db.engine import make_engine
+from imgq_db.jobs import Job, JobState, get_job
+from imgq_db.settings import Settings
+from imgq_db.sources import FILE_ROOT
+from imgq_workers.context import WorkerContext
+from imgq_workers.crumb_files import crumb_folder
+from imgq_workers.listing import Lister
+from imgq_workers.watching import look_at_children, report_dead, watching
+
+#: Holds a chunk as a pool child does, begins something, says so, and then does what it is told.
+CHILD = """
+import contextlib, ctypes, os, sys, time
+from dataclasses import replace
+from uuid import UUID
+from imgq_db.chunks import ChunkLease
+from imgq_db.options import ClassifyOptions
+from imgq_db.settings import Settings
+from imgq_workers.crumb_files import leave_breadcrumbs
+folder, owner, worker, chunk, job, token, what, deed = sys.argv[1:]
+lease = ChunkLease(int(chunk), int(job), UUID(int=1), UUID(owner), int(token), 0, (b"a", b"b"),
+    "", ClassifyOptions(), 1, "exact")
+crumbs = leave_breadcrumbs(
+    Settings(data_dir=folder), owner=UUID(owner), worker=UUID(worker), threads=2
+)
+crumbs.take(lease)
+with contextlib.ExitStack() as doing:
+    if what == "decode":
+        doing.enter_context(crumbs.in_flight(int(job), [0, 1], [b"a", b"b"])(1, 1))
+    if what == "load":
+        doing.enter_context(crumbs.loading(int(job)))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    eval(deed)
+"""
+SEGV = "ctypes.string_at(0)"
+Child = subprocess.Popen[bytes]
+Start = Callable[..., tuple[Child, ChunkLease]]
+Fetch = Callable[[str], list[tuple[object, ...]]]
+
+
+@pytest.fixture
+def worker_uid() -> UUID:
+    return uuid4()
+
+
+@pytest.fixture
+def start(
+    engine: Engine, settings: Settings, context: WorkerContext, worker_uid: UUID
+) -> Iterator[Start]:
+    """Start a child that holds the next chunk."""
+    started: list[Child] = []
+
+    def run(what: str = "decode", deed: str = "time.sleep(60)") -> tuple[Child, ChunkLease]:
+        lease = claim_chunk(engine, owner=uuid4(), roots=[FILE_ROOT], lease_seconds=60)
+        assert lease is not None
+        keys = (lease.owner, worker_uid, lease.chunk_id, lease.job_id, lease.token)
+        command = [sys.executable, "-c", CHILD, str(settings.data_dir), *map(str, keys), what, deed]
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        started.append(child)
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        return child, lease
+
+    yield run
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+@pytest.fixture
+def job(context: WorkerContext, submit: Callable[..., Job], paint: Callable[..., Path]) -> Job:
+    """A listed job of two pictures, in one chunk."""
+    folder = paint("a.png").parent
+    paint("b.png")
+    made = submit(folder)
+    lister = Lister(context)
+    while lister.turn():
+        pass
+    lister.close()
+    return made
+
+
+def end(child: Child) -> None:
+    """Let a child do its deed, and wait for its end."""
+    child.communicate(b"\n", timeout=60)
+
+
+def test_a_killed_child_gives_its_chunk_back_and_blames_nobody(
+    engine: Engine, settings: Settings, start: Start, job: Job, fetch: Fetch
+) -> None:
+    child, _ = start()
+    child.kill()
+    child.wait()
+    assert report_dead(engine, settings) == 1
+    assert fetch("SELECT state, errors, owner FROM chunk") == [("pending", 0, None)]
+    assert fetch("SELECT image, crashes, deaths FROM suspect") == [(1, 0, 1)]
+    assert list(crumb_folder(settings).iterdir()) == []
+    assert report_dead(engine, settings) == 0
+
+
+def test_a_crashed_child_makes_its_picture_a_suspect(
+    engine: Engine, settings: Settings, start: Start, job: Job, fetch: Fetch
+) -> None:
+    end(start(deed=SEGV)[0])
+    assert report_dead(engine, settings) == 1
+    assert fetch("SELECT state, errors FROM chunk") == [("pending", 0)]
+    assert fetch("SELECT image, crashes, alone, code FROM suspect") == [(1, 1, 0, "worker_crash")]
+
+
+def test_a_living_child_is_left_alone(
+    engine: Engine, settings: Settings, start: Start, job: Job, fetch: Fetch
+) -> None:
+    child, _ = start()
+    os.kill(child.pid, signal.SIGSTOP)
+    assert report_dead(engine, settings) == 0
+    assert fetch("SELECT state FROM chunk") == [("leased",)]
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "slug"),
+    [("load", "model", "model-unloadable"), ("compute", "chunk", "worker-error")],
+)
+def test_a_crash_without_a_picture_is_a_failure_and_ends_the_job_in_the_end(
+    engine: Engine,
+    settings: Settings,
+    start: Start,
+    job: Job,
+    fetch: Fetch,
+    what: str,
+    kind: str,
+    slug: str,
+) -> None:
+    for _ in range(3):
+        end(start(what, deed=SEGV)[0])
+        report_dead(engine, settings)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE chunk SET not_before = NULL, failed_by = NULL"))
+    assert fetch("SELECT kind, count(*) FROM job_failure GROUP BY kind") == [(kind, 3)]
+    ended = get_job(engine, job.uid)
+    assert (ended.state, ended.error and ended.error.slug) == (JobState.FAILED, slug)
+    assert fetch("SELECT count(*) FROM suspect") == [(0,)]
+
+
+def test_a_child_that_decodes_for_too_long_is_killed_and_told_of(
+    engine: Engine, settings: Settings, start: Start, job: Job, worker_uid: UUID, fetch: Fetch
+) -> None:
+    child, _ = start()
+    rung = threading.Event()
+    impatient = settings.model_copy(update={"decode_seconds": 0.3})
+
+    def ring(queue: str) -> bool:
+        rung.set()
+        return True
+
+    with watching(engine, impatient, worker_uid, ring):
+        assert child.wait(timeout=60) == -signal.SIGKILL
+        assert rung.wait(60)
+    assert fetch("SELECT state FROM chunk") == [("pending",)]
+    assert fetch("SELECT image, code, reason FROM suspect") == [
+        (1, "decode_timeout", "decoding it took longer than 0.3 s")
+    ]
+
+
+def test_another_workers_child_is_not_killed(settings: Settings, start: Start, job: Job) -> None:
+    child, _ = start()
+    impatient = settings.model_copy(update={"decode_seconds": 1e-9})
+    looked_at = look_at_children(impatient, uuid4(), {})
+    assert look_at_children(impatient, uuid4(), looked_at) == looked_at == {}
+    assert child.poll() is None
+
+
+def test_what_cannot_be_told_now_is_told_later(
+    settings: Settings, engine: Engine, start: Start, job: Job, fetch: Fetch
+) -> None:
+    end(start(deed=SEGV)[0])
+    hurried = make_engine(settings, role="worker")
+    event.listen(
+        hurried, "begin", lambda begun: begun.exec_driver_sql("SET LOCAL lock_timeout = 50")
+    )
+    with engine.begin() as connection, pytest.raises(DBAPIError, match="lock timeout"):
+        connection.execute(text("SELECT 1 FROM chunk FOR UPDATE"))  # somebody holds the row
+        report_dead(hurried, settings)
+    hurried.dispose()
+    assert report_dead(engine, settings) == 1
+    assert fetch("SELECT image, crashes FROM suspect") == [(1, 1)]
