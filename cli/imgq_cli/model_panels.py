@@ -52,7 +52,7 @@ def model_card(model: Mapping[str, Any], history: list[dict[str, Any]]) -> Rende
     grid.add_column(style=QUIET, no_wrap=True)
     grid.add_column(overflow="fold")
     for name, text in _rows(model, history):
-        grid.add_row(name, printable(text))
+        grid.add_row(printable(name), printable(text))
     return grid
 
 

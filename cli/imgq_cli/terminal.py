@@ -30,13 +30,14 @@ def err() -> Console:
 
 
 def _console(stream: IO[str]) -> Console:
-    from rich.console import Console
     from rich.theme import Theme
+
+    from imgq_cli.consoles import SafeConsole
 
     width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
     theme = Theme({"bar.back": "bright_black", "bar.complete": ACCENT, "bar.finished": GOOD})
     # Markup and emoji stay off: names of files and jobs are printed as they are.
-    return Console(
+    return SafeConsole(
         file=stream, width=width, theme=theme, markup=False, emoji=False, highlight=False
     )
 
@@ -49,8 +50,20 @@ def interactive(stream: IO[str]) -> bool:
 def emit_json(document: object, *, line: bool = False) -> None:
     """Print one JSON document on stdout; line: compact, on one line, at once."""
     indent = None if line else 2
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=indent) + "\n")
+    sys.stdout.write(_json(document, indent) + "\n")
     sys.stdout.flush()
+
+
+def _json(document: object, indent: int | None = None) -> str:
+    """Return a document as text that a terminal may have: the same JSON, in other letters."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    if text.isprintable():
+        return text
+    return "".join(char if char == "\n" else _json_escaped(char) for char in text)
+
+
+def _json_escaped(char: str) -> str:
+    return char if printable(char) == char else json.dumps(char)[1:-1]
 
 
 def printable(text: str) -> str:
@@ -95,7 +108,7 @@ def next_steps(*steps: tuple[str, str]) -> None:
 def show_error(error: CliError, *, as_json: bool, verbose: bool) -> None:
     """Print an error on stderr: what happened, and one thing to try."""
     if as_json:
-        sys.stderr.write(json.dumps(error.problem or _as_problem(error), ensure_ascii=False) + "\n")
+        sys.stderr.write(_json(error.problem or _as_problem(error)) + "\n")
         return
     from rich.text import Text
 

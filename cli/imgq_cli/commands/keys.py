@@ -106,7 +106,7 @@ def _table(keys: list[dict[str, Any]]) -> RenderableType:
     table.add_column("last used", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for key in keys:
-        row = (key["prefix"], printable(key["name"]), ", ".join(key["scopes"]))
+        row = tuple(map(printable, (key["prefix"], key["name"], ", ".join(key["scopes"]))))
         style = QUIET if key["revoked_at"] else ""
         table.add_row(*row, age(key["last_used_at"]), _state(key), style=style)
     return table

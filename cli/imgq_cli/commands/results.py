@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from imgq_cli.formats import number, percent, short_id
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
 from imgq_cli.shapes import Result
-from imgq_cli.terminal import BAD, QUIET, emit_json, err, note, out, printable
+from imgq_cli.terminal import BAD, QUIET, emit_json, err, note, out, printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -122,8 +124,16 @@ def _format(given: str | None, output: Path | None) -> str:
 
 def _print_export(client: Client, uid: str, format_: str, filters: dict[str, Any]) -> None:
     with client.download(f"/v1/jobs/{uid}/results.{format_}", filters) as pieces:
-        for piece in unbroken(pieces, format_):
+        whole = unbroken(pieces, format_)
+        for piece in _shown(whole) if sys.stdout.isatty() else whole:
             sys.stdout.buffer.write(piece)
+
+
+def _shown(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Give the pieces of a text for a person to look at: no name in it moves the cursor."""
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
+    for piece in pieces:
+        yield printable_lines(decoder.decode(piece)).encode()
 
 
 def _show_table(client: Client, uid: str, params: dict[str, Any], limit: int) -> None:

@@ -96,7 +96,7 @@ def _place(row: Result, source: Path, target: Path, way: Way) -> Outcome:
         return place(row, source, target, way)
     except OSError as error:
         raise CliError(
-            f"{row['path']} could not be put into {target}: {error.strerror}. "
+            f"{printable(row['path'])} could not be put into {target}: {error.strerror}. "
             "What was placed before stays; nothing is half-written.",
             hint="the same command again, once that is mended: it goes on where it stopped",
         ) from error

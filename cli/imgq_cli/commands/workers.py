@@ -15,7 +15,7 @@ from imgq_cli.formats import SHORT_ID, age, number, short_id
 from imgq_cli.heartbeats import is_silent
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.shapes import Worker
-from imgq_cli.terminal import ACCENT, QUIET, emit_json, next_steps, note, out
+from imgq_cli.terminal import ACCENT, QUIET, emit_json, next_steps, note, out, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,8 +61,8 @@ def worker_table(workers: Iterable[Worker], *, now: datetime) -> RenderableType:
         state = SILENT if silent else worker["state"]
         speed = None if silent else worker["images_per_second"]
         table.add_row(
-            f"{worker['host']}:{worker['pid']}",
-            worker["device"],
+            printable(f"{worker['host']}:{worker['pid']}"),
+            printable(worker["device"]),
             Text(state, style=STYLE_OF_STATE.get(state, QUIET)),
             Text(short_id(worker["job"]), style=ACCENT) if worker["job"] else "–",
             number(speed) if speed else "–",

@@ -77,6 +77,31 @@ def test_a_terminal_gets_a_table_with_safe_names(
     ]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_export_on_a_terminal_has_safe_names_and_in_a_pipe_its_own(
+    server: FakeServer, imgq: Imgq, terminal: bool
+) -> None:
+    written = "path,status\r\na\x1b[31m\x9b\u202e.jpg,ok\r\n日本.jpg,ok\r\n"
+    server.on("GET", f"{RESULTS}.csv", Answer(written.encode()))
+
+    shown = imgq("results", UID, "--format", "csv", terminal=terminal).stdout_bytes.decode()
+
+    safe = "path,status\na\\x1b[31m\\x9b\\u202e.jpg,ok\n日本.jpg,ok\n"
+    assert shown == (safe if terminal else written)
+
+
+def test_json_has_no_letters_that_move_a_cursor(
+    server: FakeServer, imgq: Imgq, make_result: MakeResult
+) -> None:
+    row = make_result("a\x9b31m\u202e日本\U0001f469\u200d.jpg")
+    server.on("GET", RESULTS, Answer({"items": [row], "next_cursor": None}))
+
+    shown = imgq("results", UID, "--json").stdout
+
+    assert json.loads(shown)["items"] == [row]
+    assert r"a\u009b31m\u202e日本" in shown
+
+
 def test_filters_and_order_reach_the_server(server: FakeServer, imgq: Imgq) -> None:
     server.on("GET", RESULTS, Answer({"items": [], "next_cursor": None}))
     flags = "--format table --label x --status ok --min-confidence 0.5 --max-confidence 0.9"
