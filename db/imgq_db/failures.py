@@ -15,7 +15,8 @@ from imgq_db.errors import LeaseLost
 from imgq_db.listing import ListingLease
 from imgq_db.workers import COULD_CLAIM
 
-#: The first failure is tried again after a second, the next after two, four …, so many at most.
+#: The first failure is tried again after so long, the next after twice that, four times …
+FIRST_PAUSE_SECONDS = 1
 LONGEST_PAUSE_SECONDS = 60
 #: Of what a failure says, so much is kept.
 WHY_CHARACTERS = 1_000
@@ -57,7 +58,8 @@ class Setback:
     """What a failure means for the job.
 
     failures: of this kind, since a chunk was finished, or of this chunk. workers: who failed, as
-    host:pid. pause_seconds: until it is tried again. final: no worker is left that could do better.
+    host:pid. pause_seconds: for so long the worker leaves it alone. final: no worker is left that
+    could do better.
     """
 
     failures: int
@@ -66,9 +68,14 @@ class Setback:
     final: bool
 
 
-_INSERT = """
-INSERT INTO job_failure (job_id, chunk_id, worker, worker_name, kind, why) VALUES (:job_id,
-    :chunk_id, :worker, (SELECT host || ':' || pid FROM worker WHERE uid = :worker), :kind, :why)
+# Chunks side by side that fail at the same model or folder are one failure, not several tries.
+_INSERT = f"""
+INSERT INTO job_failure (job_id, chunk_id, worker, worker_name, kind, why)
+SELECT :job_id, :chunk_id, :worker, (SELECT host || ':' || pid FROM worker WHERE uid = :worker),
+    :kind, :why
+WHERE :kind = 'chunk' OR NOT EXISTS (SELECT 1 FROM job_failure
+    WHERE job_id = :job_id AND worker = :worker AND kind = :kind
+    AND at > (SELECT imgq_now()) - interval '{FIRST_PAUSE_SECONDS} seconds')
 """
 # A chunk that was finished proves that the model loads and the folder opens: what failed before it
 # is forgotten. A chunk that raises proves nothing of others.
@@ -84,10 +91,11 @@ SELECT count(*) AS failures, count(*) FILTER (WHERE worker = :worker) AS own,
         AND w.uid NOT IN (SELECT worker FROM counted)) AS untried
 FROM counted
 """
-# The others go first, if there are any.
-_GIVE_BACK = """
+# The others go first, if there are any: the chunk waits by its own failures, whoever's they are.
+_GIVE_BACK = f"""
 UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL, errors = errors + 1,
-    not_before = imgq_now() + make_interval(secs => :pause),
+    not_before = imgq_now() + interval '{FIRST_PAUSE_SECONDS} seconds'
+        * least(power(2, least(errors, 10)), {LONGEST_PAUSE_SECONDS}),
     failed_by = CASE WHEN :untried THEN CAST(:worker AS uuid) END
 WHERE id = :chunk_id AND token = :token AND owner = :owner AND state = 'leased'
 """
@@ -140,8 +148,9 @@ def note_failure(connection: Connection, claim: Claim, failure: Failure) -> Setb
     connection.execute(text(_INSERT), keys)
     weighed = connection.execute(text(_WEIGH), keys).one()
     repeated = weighed.failures if failure.kind is FailureKind.CHUNK else weighed.own
-    pause = float(min(2 ** min(max(repeated - 1, 0), 10), LONGEST_PAUSE_SECONDS))
-    keys |= {"pause": pause, "untried": weighed.untried}
+    doubled = FIRST_PAUSE_SECONDS * 2 ** min(max(repeated - 1, 0), 10)
+    pause = float(min(doubled, LONGEST_PAUSE_SECONDS))
+    keys["untried"] = weighed.untried
     give_back = _GIVE_LISTING_BACK if claim.chunk_id is None else _GIVE_BACK
     if connection.execute(text(give_back), keys).rowcount != 1:
         raise LeaseLost(f"a part of job {claim.job_id}")

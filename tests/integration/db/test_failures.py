@@ -82,6 +82,31 @@ def test_a_lone_worker_tries_three_times_with_growing_pauses(
     ]
 
 
+def test_chunks_side_by_side_that_miss_the_same_model_are_one_failure(
+    listed: Jobs, make_worker: Worker, take: Take, engine: Engine
+) -> None:
+    listed(1, 1, 1)
+    worker = make_worker()
+    leases = [take(worker) for _ in range(3)]
+    failure = Failure(worker, MODEL, "it broke")
+    setbacks = [fail_chunk(engine, lease, failure) for lease in leases]
+    assert setbacks == [Setback(1, ("h:1",), 1, final=False)] * 3
+    assert {chunk_row(engine, lease)["errors"] for lease in leases} == {1}
+
+
+def test_a_chunk_waits_for_its_own_failures_and_not_for_its_workers(
+    listed: Jobs, make_worker: Worker, fail: Fail, take: Take, move_clock: Move
+) -> None:
+    listed(1, 1, 1)
+    sick, well = make_worker(), make_worker()
+    pauses = []
+    for _ in range(3):
+        pauses.append(fail(sick, MODEL).pause_seconds)
+        move_clock(1)
+    assert pauses == [1, 2, 4]
+    assert all(take(well) for _ in range(3))
+
+
 def test_a_failed_chunk_goes_to_another_worker_first(
     listed: Jobs, make_worker: Worker, fail: Fail, take: Take, move_clock: Move
 ) -> None:

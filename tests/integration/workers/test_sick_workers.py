@@ -23,7 +23,7 @@ from imgq_workers.leasekeeper import Keeper
 from imgq_workers.loop import work
 from imgq_workers.models import ModelUnloadable
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 def failing(error: Exception) -> Predict:
