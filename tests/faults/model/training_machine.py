@@ -303,6 +303,8 @@ class TrainingMachine(RuleBasedStateMachine):
         holder = job.holder or job.cancelled_under
         assert row.owner == (holder and holder.lease.owner)
         assert job.holder is None or row.token == job.holder.lease.token
+        under = job.cancelled_under
+        assert under is None or row.token > under.lease.token
         assert (row.attempts, row.idle_attempts) == (job.attempts, job.idle_attempts)
         assert (row.epochs, row.checkpoints) == (sorted(job.epochs), sorted(job.checkpoints))
         assert (row.model, row.versions) == (job.model, [job.model] * (job.model is not None))

@@ -14,9 +14,11 @@ from imgq_db.settings import Settings
 from imgq_db.sources import FILE_ROOT
 from imgq_db.verifying import verify_job
 
-from .victims import PATIENCE_SECONDS, Victims
+from .victims import Victims
 
 LEASE_SECONDS = 30
+#: The server notices a dead client within milliseconds; reached only by a failure.
+PATIENCE_SECONDS = 20
 
 
 @pytest.fixture
