@@ -68,7 +68,7 @@ def _pytest(tests: Sequence[str], copy: Path) -> tuple[int, str]:
     where = subprocess.check_output([sys.executable, "-c", imported], env=environment, text=True)
     assert where.count(str(copy)) == 2, where
     # Two red tests say enough: what waits for something that never comes waits long.
-    options = ["-q", "--no-header", "--tb=line", "--maxfail=2", "-p", "no:cacheprovider"]
+    options = ["-q", "--no-header", "--tb=line", "--maxfail=2", "-p", "no:randomly"]
     running = subprocess.Popen(
         [sys.executable, "-m", "pytest", *options, *tests],
         cwd=ROOT,
