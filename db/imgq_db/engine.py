@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, Oper
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from imgq_db.failpoints import arm_from_environment
 from imgq_db.settings import Settings
 
 #: A connection that was used so lately is not asked first whether it still lives.
@@ -45,6 +46,7 @@ def make_engine(settings: Settings, *, role: str = "api") -> Engine:
 
     role: a key of TIMEOUTS.
     """
+    arm_from_environment()  # a plan that means nothing is told at the start of a process
     timeouts = TIMEOUTS[role]
     options = (
         f"-c statement_timeout={int(timeouts.statement_seconds * 1000)}"

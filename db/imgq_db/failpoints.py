@@ -97,8 +97,10 @@ def failpoint(name: str, subject: bytes | str = b"") -> None:
 
 
 def arm_from_environment() -> None:
-    """Plan what IMGQ_FAILPOINTS says. Raises FailpointsInvalid."""
+    """Plan what IMGQ_FAILPOINTS says, once in a process. Raises FailpointsInvalid."""
     global _faults
+    if _faults is not _UNREAD:
+        return
     planned = os.environ.get(VARIABLE)
     if planned and os.environ.get(TESTING) != "1":
         raise FailpointsInvalid(
@@ -167,8 +169,7 @@ def _known(names: Mapping[str, object] | frozenset[str]) -> str:
 
 
 def _reach(name: str, subject: bytes | str) -> None:
-    if _faults is _UNREAD:
-        arm_from_environment()
+    arm_from_environment()
     faults = (_faults or {}).get(name)
     if not faults:
         return
