@@ -51,7 +51,11 @@ def list_page(job_id: UUID, query: ResultsQuery) -> Response:
     operation_id="exportCsv",
 )
 def export_csv(job_id: UUID, query: FilterQuery) -> Response:
-    """Export results as CSV (RFC 4180)."""
+    """Export results as CSV (RFC 4180).
+
+    No cell is a formula to a spreadsheet: a path that would begin one begins with its first
+    character's %-escape, a label stands behind an apostrophe.
+    """
     return _export(job_id, query, "csv")
 
 
