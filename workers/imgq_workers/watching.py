@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from imgq_db.cancelling import end_job
 from imgq_db.crashes import Death, Decoded, report_death
@@ -84,7 +84,7 @@ def tell_of_the_dead(engine: Engine, settings: Settings, ring: Ring) -> None:
     """Report the processes of this machine that died, and ring for the chunks that they held."""
     try:
         freed = report_dead(engine, settings)
-    except (DBAPIError, OSError) as error:
+    except (SQLAlchemyError, OSError) as error:
         _log.warning("death_not_reported", error=str(error).strip())  # the next round tries again
     else:
         if freed:

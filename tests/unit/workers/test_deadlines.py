@@ -1,4 +1,4 @@
-"""When a picture was decoded for too long: time in which its thread could not run is not counted."""
+"""When a picture was decoded for too long: time in which its thread cannot run is not counted."""
 
 from collections.abc import Callable
 from dataclasses import replace
