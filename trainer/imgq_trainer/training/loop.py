@@ -3,6 +3,7 @@
 import gc
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,6 +46,8 @@ class Loop:
     keeper: Keeper
     events: Events
     checkpoints: CheckpointKnobs
+    #: called when an epoch is over; what it raises ends the training
+    between_epochs: Callable[[], None] = lambda: None
 
     def train(self, course: Course) -> Trained:
         """Train to the course's end, from where it was cut off if it was.
@@ -100,6 +103,7 @@ class Loop:
                 return
             if self.keeper.age_seconds() >= self.checkpoints.epoch_seconds:
                 self._keep(course, run)
+            self.between_epochs()
 
     def _epoch(self, course: Course, run: Underway) -> bool:
         """Train for one epoch, or the rest of one, and validate. Return whether time is over."""

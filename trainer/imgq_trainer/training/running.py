@@ -25,6 +25,7 @@ from imgq_trainer.training.choosing import Choice, Makers
 from imgq_trainer.training.config import Config, configure
 from imgq_trainer.training.errors import SeveralDevicesUnsupported
 from imgq_trainer.training.events import Events, Stage
+from imgq_trainer.training.guarding import guard_test_split
 from imgq_trainer.training.judging import (
     Told,
     examples_of,
@@ -122,7 +123,8 @@ class _Training:
             before = read_checkpoint(spec.resume, identity)
             self.events.log(f"Training goes on from checkpoint {before.number}.")
         keeper = Keeper(folder / "checkpoints", before, self.events)
-        loop = Loop(self.machine, keeper, self.events, self.config.checkpoints)
+        guard = guard_test_split(spec.root, self.dataset, self.crew, self.machine.stop)
+        loop = Loop(self.machine, keeper, self.events, self.config.checkpoints, guard)
         return Workshop(pool, self.config, loop, self.crew, folder / "cache", spec.seed)
 
     def _pictures(self, how: Preprocessing) -> Pictures:

@@ -15,6 +15,7 @@ import pytest
 
 from imgq_trainer.artifacts import Artifact, load_artifact
 from imgq_trainer.classifier import load_classifier
+from imgq_trainer.datasets.errors import DatasetChanged
 from imgq_trainer.datasets.snapshots import read_dataset
 from imgq_trainer.datasets.values import Split
 from imgq_trainer.engines import choose_engine, precisions
@@ -248,6 +249,25 @@ def test_pictures_that_were_learned_from_are_counted_with_their_likes(
     done = json.loads(said.getvalue().splitlines()[-1])
     assert done["metrics"]["learned_pictures"] == len(learned)
     assert done["verdict"][0].startswith(f"{len(learned)} of 42 pictures were learned from:")
+
+
+def test_a_test_picture_that_changes_ends_a_training_while_it_runs(
+    parsed: Parsed, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgq_trainer.training.guarding.GUARD_SECONDS", 0.0)
+    said = io.StringIO()
+
+    def change_after_an_epoch() -> bool:
+        if said.getvalue().count('"event": "epoch"') == 1:
+            examples = read_dataset(tmp_path / "work" / "dataset").examples
+            tested = next(each for each in examples if each.split is Split.TEST)
+            (folder / tested.path.decode()).write_bytes(b"another")
+        return False
+
+    spec = parsed(root=str(folder), epochs=50)
+    with pytest.raises(DatasetChanged, match="one file"):
+        run_training(spec, Events(said), change_after_an_epoch)
+    assert said.getvalue().count('"event": "epoch"') == 2
 
 
 def test_fast_needs_weights(parsed: Parsed) -> None:
