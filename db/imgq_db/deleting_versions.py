@@ -42,7 +42,7 @@ SELECT (SELECT count(*) FROM model_version WHERE report = :digest)
 def delete_version(engine: Engine, settings: Settings, version: ModelVersion) -> None:
     """Delete a version, and its files unless another version has the same.
 
-    Its dataset and test pictures stay: other versions may have been judged on them.
+    Its dataset and test pictures stay until nothing names them and they are swept up.
     Raises VersionInUse, ModelNotFound.
     """
     try:
