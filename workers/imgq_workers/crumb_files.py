@@ -98,9 +98,12 @@ def _open(folder: Path, owner: UUID, size_bytes: int) -> mmap.mmap:
 
 
 def find_crumbs(folder: Path) -> Iterator[Found]:
-    """Yield each process's file, the dead ones' locked until the next is asked for."""
+    """Yield each process's file, the dead ones' locked until the next is asked for.
+
+    Those of another user's processes are left to that user's.
+    """
     for path in sorted(folder.glob("*.crumbs")):
-        with suppress(FileNotFoundError), _opened(path) as found:
+        with suppress(FileNotFoundError, PermissionError), _opened(path) as found:
             yield found
 
 

@@ -109,14 +109,15 @@ def _report(engine: Engine, settings: Settings, found: Found, trail: Trail) -> i
     fault = found.fault()
     cause = cause_of(trail, fault, decode_seconds=settings.decode_seconds)
     decoded = () if boot_differs(trail) else tuple(map(_decoded, trail.flights))
-    if trail.held or decoded:
-        _log.error(
-            "worker_died",
-            pid=trail.pid,
-            cause=cause and cause.reason,
-            images=[(each.job_id, each.first, each.last) for each in decoded],
-            fault=fault.partition("\n\nThread")[0].strip(),
-        )
+    if not (trail.held or decoded):
+        return 0  # it ended in order
+    _log.error(
+        "worker_died",
+        pid=trail.pid,
+        cause=cause and cause.reason,
+        images=[(each.job_id, each.first, each.last) for each in decoded],
+        fault=fault.partition("\n\nThread")[0].strip(),
+    )
     if cause is not None and not decoded:
         _blame_chunks(engine, trail, fault)
     alone = trail.alone and len(decoded) == 1 and decoded[0].first == decoded[0].last
