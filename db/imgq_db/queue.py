@@ -82,9 +82,19 @@ def make_ring(settings: Settings) -> Ring:
 
 
 def bells_waiting(settings: Settings, queue: str) -> int:
-    """Return how many bells of a queue nobody has heard yet. Raises redis.RedisError."""
+    """Return how many bells of a queue nobody has heard yet. Raises redis.RedisError.
+
+    Anything but a list in the queue's place is deleted: no bell could be rung or heard.
+    """
+    key = f"{settings.instance}:{queue}"
     with _client(settings) as client:
-        return int(client.llen(f"{settings.instance}:{queue}"))
+        try:
+            return int(client.llen(key))
+        except redis.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            client.delete(key)
+            return 0
 
 
 def queue_answers(settings: Settings) -> bool:

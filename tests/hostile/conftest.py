@@ -15,7 +15,7 @@ import psutil
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
-from tests.integration.conftest import PATIENCE_SECONDS, environment
+from tests.integration.conftest import environment
 
 from imgq_api.app import create_app
 from imgq_cli.stack.services import Services
@@ -23,6 +23,8 @@ from imgq_db.engine import make_engine
 from imgq_db.settings import Settings
 from imgq_db.sources import folder_uri
 
+#: Reached only by a failure: the worker starts, loads its model, and decodes large pictures.
+PATIENCE_SECONDS = 100
 #: What lets root read a file that nobody may read; without it root is like anybody.
 ROOTS_RIGHTS = "-dac_override,-dac_read_search"
 
@@ -61,7 +63,8 @@ class Service:
         found: dict[str, Any] = {}
 
         def is_over() -> bool:
-            found.update(self.client.get(f"/v1/jobs/{job}").get_json())
+            reply = self.client.get(f"/v1/jobs/{job}", headers={"Prefer": "wait=5"})
+            found.update(reply.get_json())
             return found["state"] in ("succeeded", "failed", "cancelled")
 
         self.wait_until(is_over)

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from tests.hostile.conftest import Service
 
 from imgq_db.jobs import NewJob, create_job
-from imgq_db.queue import CLASSIFY, LIST, TASKS, celery_options
+from imgq_db.queue import CLASSIFY, LIST, TASKS, bells_waiting, celery_options
 from imgq_db.sources import folder_uri
 
 TABLES = ("job", "chunk", "prediction")
@@ -154,6 +154,16 @@ def test_what_lies_in_the_heap_of_unacknowledged_messages_is_never_obeyed(
         server.zadd(queue_key(service, "unacked_index"), {tag: 1})
 
     assert works(service, tmp_path / "folder")
+
+
+def test_what_is_no_queue_is_cleared_out_of_a_queues_place(
+    service: Service, server: redis.Redis, tmp_path: Path
+) -> None:
+    assert works(service, tmp_path / "before")
+    server.set(queue_key(service, LIST), "no list")
+
+    assert bells_waiting(service.settings, LIST) == 0
+    assert works(service, tmp_path / "after")
 
 
 @pytest.mark.parametrize("command", ["shutdown", "pool_shrink", "revoke", "add_consumer"])
