@@ -19,7 +19,7 @@ from imgq_db.settings import Settings
 from imgq_db.sources import folder_uri
 
 #: An upper bound for anything that is waited for: reached only by a failure.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 100
 
 
 def environment(settings: Settings) -> dict[str, str]:

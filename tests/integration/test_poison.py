@@ -1,6 +1,5 @@
 """Pictures that end the process that decodes them: found, condemned, and nobody else with them."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,11 +51,9 @@ def test_a_poison_picture_fails_alone(
         "IMGQ_TESTING": "1",
         "IMGQ_FAILPOINTS": f"decode={action}@match=*{POISON}",
     }
-    began = time.monotonic()
     processes.start("reconciler")
     processes.start_stand_in(chunk_size=8, lease_seconds=60, decode_seconds=1)
     done = ended(job)
-    print(time.monotonic() - began)
     found = outcomes(engine, job)
     assert (done.state, found.pop(POISON)) == (JobState.SUCCEEDED, code)
     assert set(found.values()) == {"ok"}
