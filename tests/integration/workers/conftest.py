@@ -105,7 +105,7 @@ def work_on(move_clock: Callable[[float], None]) -> Callable[..., int]:
 @pytest.fixture
 def context(eager_app: Celery, make_worker: Make) -> Iterator[WorkerContext]:
     """A worker in this process, whose bells nobody hears: tests ring by hand."""
-    with using_context(make_worker()) as made:
+    with using_context(make_worker(loop_seconds=60)) as made:
         yield made
 
 
