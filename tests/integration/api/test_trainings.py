@@ -87,7 +87,8 @@ def test_train_job_is_accepted_and_shown_whole(api: Api, ring: Any, train_body: 
         "log": f"{url}/log",
         "report": None,
     }
-    assert api("GET", url).json == body
+    waits = "It waits for a trainer: none is there."
+    assert api("GET", url).json == body | {"notice": waits}
 
 
 def test_evaluate_job_is_accepted(api: Api, ring: Any, folder: Path) -> None:
