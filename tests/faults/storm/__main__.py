@@ -15,7 +15,6 @@ from types import FrameType
 import structlog
 from sqlalchemy import text
 from tests.faults.storm.client import Client
-from tests.faults.storm.faults import Scene
 from tests.faults.storm.load import Load, Submitted
 from tests.faults.storm.oracle import Outcomes, alarms, count_events, judge, read_outcomes
 from tests.faults.storm.pictures import make_folders
@@ -30,6 +29,7 @@ from tests.faults.storm.report import (
     table,
     write_report,
 )
+from tests.faults.storm.scene import Scene
 from tests.faults.storm.stack import Stack, running_stack, wait_until
 from tests.faults.storm.storming import Storm
 

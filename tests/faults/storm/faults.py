@@ -1,25 +1,22 @@
 """How each kind of fault is done to a running stack."""
 
 import contextlib
-import json
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
 import psutil
 import redis
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
-from tests.faults.storm.load import Load, Submitted
+from tests.faults.storm.forging import forgeries
 from tests.faults.storm.members import Member
 from tests.faults.storm.pictures import ENDLESS, POISON
 from tests.faults.storm.plan import Fault, Kind
 from tests.faults.storm.points import Point
-from tests.faults.storm.stack import LEASE_SECONDS, Stack
+from tests.faults.storm.scene import Armed, Hit, Scene
+from tests.faults.storm.stack import LEASE_SECONDS
 
-from imgq_db.queue import CLASSIFY, LIST, TASKS, TRAIN, make_ring
+from imgq_db.queue import CLASSIFY, LIST, TRAIN, make_ring
 
 #: How long what lasts lasts: from a blink to well past the lease.
 STOPPED_SECONDS = 0.5 * LEASE_SECONDS, 3 * LEASE_SECONDS
@@ -27,70 +24,11 @@ CUT_SECONDS = 0.1, 2 * LEASE_SECONDS
 SLOW_SECONDS, SLOWEST_BLOCK_SECONDS = (1.0, 6.0), 0.5
 SILENT_SECONDS = 0.5 * LEASE_SECONDS, 4 * LEASE_SECONDS
 BELLS = 10
-_CLAIMS = "SELECT id FROM chunk WHERE state = 'leased' AND owner = ANY(CAST(:owners AS uuid[]))"
 _OPEN = "SELECT uid FROM job WHERE finished_at IS NULL AND kind = 'classify'"
-_LAST_COMMIT = """
-SELECT extract(epoch FROM max(done_at))::float8
-FROM (SELECT done_at FROM chunk ORDER BY id DESC LIMIT 500) latest
-"""
 _BACKENDS = """
 SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'imgq-%' AND pid <> pg_backend_pid()
 ORDER BY pid
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """What a fault was done to. chunks: those whose claims it took; job: the one it was about."""
-
-    target: str
-    chunks: tuple[int, ...] = ()
-    job: Submitted | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Armed:
-    """A failpoint that nobody has reached yet."""
-
-    point: Point
-
-
-@dataclass(slots=True)
-class Scene:
-    """What faults are done to, and what they leave to be undone."""
-
-    stack: Stack
-    load: Load
-    #: (when, by the monotonic clock; what)
-    undo: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
-
-    def later(self, seconds: float, what: Callable[[], None]) -> None:
-        self.undo.append((time.monotonic() + seconds, what))
-
-    def undo_due(self) -> None:
-        now = time.monotonic()
-        due = [what for at, what in self.undo if at <= now]
-        self.undo = [(at, what) for at, what in self.undo if at > now]
-        for what in due:
-            what()
-
-    def claims_of(self, member: Member) -> tuple[int, ...]:
-        """Return the chunks that a worker's processes have claimed; none while Postgres is away."""
-        if member.role != "worker":
-            return ()
-        return tuple(map(int, self.ask(_CLAIMS, owners=self.stack.owners_of(member.name))))
-
-    def last_commit(self) -> float:
-        """Return when a chunk was last committed, 0 if that cannot be told; since the epoch."""
-        found = self.ask(_LAST_COMMIT)
-        return float(found[0]) if found and found[0] != "None" else 0.0
-
-    def ask(self, query: str, **values: object) -> Sequence[str]:
-        try:
-            with self.stack.engine.connect() as connection:
-                return [str(found) for found in connection.execute(text(query), values).scalars()]
-        except SQLAlchemyError:
-            return []
 
 
 #: Does a fault; None: there is nothing to do it to now.
@@ -227,38 +165,9 @@ def _ring_often(scene: Scene, fault: Fault) -> Hit | None:
 def _forge(scene: Scene, fault: Fault) -> Hit | None:
     queue = fault.choose((LIST, CLASSIFY, TRAIN))
     key = f"{scene.stack.settings.instance}:{queue}"
-    name, message = _forgeries(queue)[int(fault.extent * len(_forgeries(queue)))]
+    name, message = forgeries(queue)[int(fault.extent * len(forgeries(queue)))]
     pushed = _tell(scene, lambda redis_queue: redis_queue.rpush(key, message))
     return Hit(f"{name} to {queue}") if pushed else None
-
-
-def _forgeries(queue: str) -> Sequence[tuple[str, bytes]]:
-    headers = {"id": "forged", "task": TASKS[queue], "lang": "py", "argsrepr": "()"}
-    envelope: dict[str, object] = {
-        "body": "W1tdLCB7fSwgbnVsbF0=",  # [[], {}, null]
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": headers,
-        "properties": {
-            "correlation_id": "forged",
-            "delivery_info": {"exchange": "", "routing_key": queue},
-            "delivery_tag": "forged",
-            "body_encoding": "base64",
-        },
-    }
-    unknown = {**envelope, "headers": {**headers, "task": "os.system"}}
-    pickled = {**envelope, "content-type": "application/x-python-serialize"}
-    given = {**envelope, "body": "W1sxXSwge30sIG51bGxd"}  # [[1], {}, null]
-    headless = {**envelope, "headers": {}}
-    return (
-        ("a bell that nobody rang", json.dumps(envelope).encode()),
-        ("an unknown task", json.dumps(unknown).encode()),
-        ("a pickle", json.dumps(pickled).encode()),
-        ("a bell with an argument", json.dumps(given).encode()),
-        ("a message without headers", json.dumps(headless).encode()),
-        ("JSON that is no message", b'{"a": 1}'),
-        ("bytes", b"\xff\x00 no message at all"),
-    )
 
 
 def _tell(scene: Scene, what: Callable[[redis.Redis], object]) -> bool:

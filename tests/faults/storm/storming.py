@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from tests.faults.storm.faults import DEEDS, Armed, Hit, Scene, reached
+from tests.faults.storm.faults import DEEDS, reached
 from tests.faults.storm.plan import DISRUPTIVE, Fault
 from tests.faults.storm.points import Point
+from tests.faults.storm.scene import Armed, Hit, Scene
 
 TICK_SECONDS = 0.02
 #: A fault that finds nothing to be done to is tried for so long; then it does not count.
