@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from imgq_db.chunks import ChunkLease, claim_chunk, finish_chunk, pending_chunks
 from imgq_db.failures import Failure, FailureKind, Setback, fail_chunk, fail_listing
-from imgq_db.fairness import LeftAlone
+from imgq_db.fairness import NOTHING, LeftAlone
 from imgq_db.jobs import Job
 from imgq_db.ledger import LedgerRow
 from imgq_db.listing import claim_listing
@@ -42,10 +42,10 @@ def make_worker(engine: Engine) -> Callable[..., UUID]:
 def take(engine: Engine) -> Callable[..., ChunkLease | None]:
     """Claim a chunk for a worker."""
 
-    def make(worker: UUID, **values: object) -> ChunkLease | None:
+    def make(worker: UUID, left: LeftAlone = NOTHING) -> ChunkLease | None:
         return claim_chunk(
-            engine, owner=uuid4(), roots=[FILE_ROOT], lease_seconds=30, worker=worker, **values
-        )  # type: ignore[arg-type]
+            engine, owner=uuid4(), roots=[FILE_ROOT], lease_seconds=30, worker=worker, left=left
+        )
 
     return make
 
