@@ -35,7 +35,7 @@ from imgq_db.settings import Settings
 
 __all__ = ["finished_job", "folder"]
 
-EXAMPLES = int(os.environ.get("IMGQ_FUZZ_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("IMGQ_FUZZ_EXAMPLES", "4"))
 SEED = int(os.environ.get("IMGQ_FUZZ_SEED", "20260501"))
 CHECKS = (
     not_a_server_error,
