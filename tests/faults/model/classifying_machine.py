@@ -127,6 +127,9 @@ class ClassifyingMachine(RuleBasedStateMachine):
 
     @rule(job=jobs)
     def cancel(self, job: Job) -> None:
+        self._cancel(job)
+
+    def _cancel(self, job: Job) -> None:
         if job.deleted:
             self._refused(JobNotFound, lambda: cancel_job(self.engine, job.uid))
             return
@@ -164,6 +167,14 @@ class ClassifyingMachine(RuleBasedStateMachine):
             act()
             job.deleted = True
             self.by_key = {key: kept for key, kept in self.by_key.items() if kept is not job}
+
+    @initialize(target=listings)
+    def begin_a_listing(self) -> Any:
+        """… and one that is listed by somebody whom another has replaced."""
+        self._submit(Priority.NORMAL, MOST_FILES, None, None)
+        lost = self._claim_listing()
+        self.clock.move(LEASE_SECONDS + 1)
+        return multiple(*[listing for listing in (lost, self._claim_listing()) if listing])
 
     # --- what workers do
 
@@ -272,6 +283,10 @@ class ClassifyingMachine(RuleBasedStateMachine):
         claim.computing = False  # for all that the tables can know
         self.world.forget_token(claim.chunk)
         return claim
+
+    @rule(claim=claims)
+    def cancel_under_its_worker(self, claim: Claim) -> None:
+        self._cancel(claim.job)
 
     @rule(claim=claims, bad=outcomes)
     def finish(self, claim: Claim, bad: list[bool]) -> None:
@@ -419,6 +434,11 @@ class ClassifyingMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 29, 30, 31, 700]))
     def wait(self, seconds: int) -> None:
         self.clock.move(seconds)
+
+    @rule()
+    def outlast_all_leases(self) -> None:
+        self.clock.move(LEASE_SECONDS + 1)
+        self.expire()
 
     @rule()
     def expire(self) -> None:

@@ -116,6 +116,9 @@ class TrainingMachine(RuleBasedStateMachine):
 
     @rule(job=jobs)
     def cancel(self, job: TrainJob) -> None:
+        self._cancel(job)
+
+    def _cancel(self, job: TrainJob) -> None:
         if job.deleted:
             self._refused(JobNotFound, lambda: cancel_job(self.engine, job.uid))
             return
@@ -172,6 +175,14 @@ class TrainingMachine(RuleBasedStateMachine):
         assert offered == sorted(job.checkpoints, reverse=True)
         self.attempts.append(attempt)
         return attempt
+
+    @initialize(target=tries)
+    def begin_an_attempt(self) -> Any:
+        return self._claim() or multiple()
+
+    @rule(attempt=tries)
+    def cancel_under_its_supervisor(self, attempt: Attempt) -> None:
+        self._cancel(attempt.job)
 
     @rule(attempt=tries, damaged=st.integers(0, 1))
     def resume(self, attempt: Attempt, damaged: int) -> None:
@@ -272,6 +283,11 @@ class TrainingMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 119, 120, 121]))
     def wait(self, seconds: int) -> None:
         self.clock.move(seconds)
+
+    @rule()
+    def outlast_all_leases(self) -> None:
+        self.clock.move(LEASE_SECONDS + 1)
+        self.expire()
 
     @rule()
     def expire(self) -> None:
