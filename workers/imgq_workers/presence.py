@@ -16,8 +16,8 @@ class Presence:
     """This process's row of the worker table; safe to use in threads.
 
     A change of job or device is told at once, with the last speed; a speed alone at most once a
-    poll: chunks can be many. Each telling also hears whether the worker was asked to stop. Raises DBAPIError if the database is
-    away.
+    poll: chunks can be many. Each telling also hears whether the worker was asked to stop.
+    Raises DBAPIError if the database is away.
     """
 
     engine: Engine
