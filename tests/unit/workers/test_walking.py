@@ -136,7 +136,7 @@ def test_a_folder_that_can_be_read_no_more_is_given_once_and_closes_what_is_in_i
     after: bytes, rest: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = os.fsencode(tmp_path)
-    inner = {b"1": None, b"2": None, b"f": {b"3": None, b"4": None}}
+    inner: Tree = {b"1": None, b"2": None, b"f": {b"3": None, b"4": None}}
     plant(root, {b"c": {b"0": None, b"d": inner}, b"e": {b"5": None}})
     scan = walking._scan
     refused = root + b"/c/d/"
