@@ -181,11 +181,15 @@ def configure(spec: TrainSpec) -> Config:
     for layer in (PRESETS[spec.preset], spec.config, _flags(spec)):
         _merge(merged, layer, "")
     try:
-        return Config.model_validate_json(json.dumps(merged))
+        config = Config.model_validate_json(json.dumps(merged))
     except pydantic.ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in fault["loc"])
         raise ConfigInvalid(f"{place}: {fault['msg']}, and it is {fault['input']!r}") from error
+    if config.weights is not None and spec.backbone is None:
+        hint = "Name the network that they are of with --backbone, or leave the key weights out."
+        raise ConfigInvalid("weights needs a backbone, and none is named", hint)
+    return config
 
 
 def _flags(spec: TrainSpec) -> dict[str, Any]:

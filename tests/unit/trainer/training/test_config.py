@@ -63,3 +63,12 @@ def test_an_unknown_key_is_told_with_a_close_one(
 def test_a_value_out_of_range_is_told_by_its_place(parsed: Parsed, config: dict[str, Any]) -> None:
     with pytest.raises(ConfigInvalid, match=next(iter(config))):
         configure(parsed(config=config))
+
+
+def test_weights_without_the_name_of_their_network_are_refused(
+    parsed: Parsed, tmp_path: Path
+) -> None:
+    weights = {"weights": str(tmp_path / "weights.safetensors")}
+    with pytest.raises(ConfigInvalid, match="weights needs a backbone"):
+        configure(parsed(config=weights))
+    assert configure(parsed(config=weights, backbone="test_resnet")).weights is not None
