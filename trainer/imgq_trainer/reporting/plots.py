@@ -1,11 +1,12 @@
 """The plots of a report."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from imgq_trainer.evaluating.values import ClassCurves, Evaluation
+from imgq_trainer.evaluating.wording import number_of
 from imgq_trainer.reporting.text import decimal, share, shortened, visible
 from imgq_trainer.reporting.values import EpochRow
 from imgq_trainer.reporting.vega import (
@@ -62,29 +63,44 @@ def draw_plots(evaluation: Evaluation, epochs: Sequence[EpochRow]) -> tuple[Plot
 
 
 def _learning(epochs: Sequence[EpochRow]) -> Iterator[Plot]:
-    losses: list[Row] = []
-    scores: list[Row] = []
-    chosen = [row for row in epochs if row.chosen]
-    for number, row in enumerate(chosen, 1):
-        losses.append({"x": number, "y": row.train_loss, "series": "training"})
-        losses.append({"x": number, "y": row.val_loss, "series": "validation"})
     names = _run_names(epochs)
+    losses, scores = _losses(epochs, names), list[Row]()
     for row in epochs:
         name = names[row.stage, row.run]
         scores.append({"x": row.epoch, "y": row.macro_f1, "series": name})
-    losses = [row for row in losses if row["y"] is not None]
     scores = [row for row in scores if row["y"] is not None]
-    runs = [name for name in names.values() if any(row["series"] == name for row in scores)]
     if losses:
-        alt = f"Training and validation loss over {len(chosen)} epochs."
-        spec = lines(losses, "epoch", "loss (nats)", ("training", "validation"), whole_x=True)
+        chosen = sum(row.chosen for row in epochs)
+        alt = f"Training and validation loss over {number_of(chosen or len(epochs), 'epoch')}."
+        spec = lines(losses, "epoch", "loss (nats)", _series(losses), whole_x=True)
         yield _plot("loss", "Loss", alt, spec)
     if scores:
         best = max(float(row["y"] or 0) for row in scores)
-        alt = f"Macro F1 on the validation split over {len(epochs)} epochs; the best is {best:.3f}."
+        alt = (
+            f"Macro F1 on the validation split over {number_of(len(epochs), 'epoch')};"
+            f" the best is {best:.3f}."
+        )
         title = "macro F1 (validation)"
-        spec = lines(scores, "epoch", title, runs, whole_x=True, share_y=True)
+        spec = lines(scores, "epoch", title, _series(scores), whole_x=True, share_y=True)
         yield _plot("macro-f1", "Macro F1", alt, spec)
+
+
+def _losses(epochs: Sequence[EpochRow], names: Mapping[tuple[str, int], str]) -> list[Row]:
+    """Return both losses of what was chosen, one stage after the other, and those of the others."""
+    losses: list[Row] = []
+    for number, row in enumerate([row for row in epochs if row.chosen], 1):
+        losses.append({"x": number, "y": row.train_loss, "series": "training"})
+        losses.append({"x": number, "y": row.val_loss, "series": "validation"})
+    for row in epochs:
+        if not row.chosen:
+            name = names[row.stage, row.run]
+            losses.append({"x": row.epoch, "y": row.train_loss, "series": f"{name}, training"})
+            losses.append({"x": row.epoch, "y": row.val_loss, "series": f"{name}, validation"})
+    return [row for row in losses if row["y"] is not None]
+
+
+def _series(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(str(row["series"]) for row in rows))
 
 
 def _run_names(epochs: Sequence[EpochRow]) -> dict[tuple[str, int], str]:
@@ -95,8 +111,8 @@ def _run_names(epochs: Sequence[EpochRow]) -> dict[tuple[str, int], str]:
     names = {}
     for stage, run in runs:
         name = f"{stage} {run}" if stages[stage] > 1 else stage
-        mark = ", chosen" if stages[stage] > 1 and (stage, run) in chosen else ""
-        names[stage, run] = visible(name + mark)
+        mark = ", chosen" if (stage, run) in chosen else ", not chosen"
+        names[stage, run] = visible(name + (mark if len(chosen) < len(runs) else ""))
     return names
 
 

@@ -63,6 +63,22 @@ def test_runs_with_seeds_of_their_own_have_curves_of_their_own(make_report: Make
     )
     plots = {plot.name: plot for plot in draw_plots(make_report().evaluation, epochs)}
 
-    drawn = [name in plots["macro-f1"].svg for name in ("finetune 1", "finetune 2, chosen")]
-    assert (drawn, "scratch 1" in plots["macro-f1"].svg) == ([True, True], False)
+    marks = ("finetune 1, not chosen", "finetune 2, chosen", "scratch, not chosen")
+    assert all(mark in plots["macro-f1"].svg for mark in marks)
+    assert "finetune 1, not chosen, validation" in plots["loss"].svg
     assert plots["loss"].alt == "Training and validation loss over 2 epochs."
+
+
+def test_what_was_tried_beside_a_probe_has_curves_too(make_report: Make) -> None:
+    epochs = tuple(EpochRow("finetune", n, 2.0, 3.0, 0.4, chosen=False) for n in (1, 2))
+    plots = {plot.name: plot for plot in draw_plots(make_report().evaluation, epochs)}
+
+    assert "finetune, not chosen, training" in plots["loss"].svg
+    assert "finetune, not chosen" in plots["macro-f1"].svg
+
+
+def test_one_run_alone_needs_no_mark(make_report: Make) -> None:
+    epochs = (EpochRow("scratch", 1, 2.0, 3.0, 0.4), EpochRow("refit", 1, 1.0))
+    plots = {plot.name: plot for plot in draw_plots(make_report().evaluation, epochs)}
+
+    assert not any("chosen" in plot.svg for plot in plots.values())
