@@ -27,6 +27,10 @@ from imgq_trainer.training.weighing import Balance, decide_balance
 
 #: how likely it may be that a model seems better by luck
 SURE = 0.05
+#: a loss that is no lower than so much of the first epoch's has hardly fallen
+FALLEN = 0.99
+#: so many pictures of other classes are not missed by bad luck
+LEAST_MISSED = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -313,18 +317,18 @@ def choose(candidates: Sequence[Candidate], truth: Truth) -> Candidate:
 
 def learned_nothing(candidate: Candidate, truth: Truth) -> bool:
     """Tell whether a network is no better than one that always names one class."""
+    if not len(truth):
+        return False
+    if names_one_class(candidate, truth):
+        return True
     losses = [row["train_loss"] for row in candidate.history]
-    constant = (
-        max(
-            (
-                macro_f1(
-                    np.eye(candidate.val_logits.shape[1], dtype=np.float32)[[c] * len(truth)], truth
-                )
-            )
-            for c in np.unique(truth).tolist()
-        )
-        if len(truth)
-        else 0.0
-    )
-    fell = bool(losses) and min(losses) < 0.99 * losses[0]
-    return bool(len(truth)) and macro_f1(candidate.val_logits, truth) <= constant and not fell
+    fell = bool(losses) and min(losses) < FALLEN * losses[0]
+    eye = np.eye(candidate.val_logits.shape[1], dtype=np.float32)
+    constant = max(macro_f1(eye[[c] * len(truth)], truth) for c in np.unique(truth).tolist())
+    return macro_f1(candidate.val_logits, truth) <= constant and not fell
+
+
+def names_one_class(candidate: Candidate, truth: Truth) -> bool:
+    """Tell whether every picture was given one label, and so several were given a wrong one."""
+    said = candidate.val_logits.argmax(1)
+    return len(set(said.tolist())) == 1 and int((said != truth).sum()) >= LEAST_MISSED

@@ -13,6 +13,7 @@ from imgq_trainer.training.candidates import (
     Workshop,
     choose,
     learned_nothing,
+    names_one_class,
 )
 from imgq_trainer.training.config import NetworkKnobs
 from imgq_trainer.training.courses import macro_f1
@@ -63,10 +64,12 @@ class Makers:
         kept = [made[0], *(c for c in made[1:] if not learned_nothing(c, truth))]
         if kept[0].history and learned_nothing(kept[0], truth):
             if len(kept) == 1:
-                raise NoProgress(kept[0].stage, len(kept[0].history))
+                raise self._no_progress(kept[0], truth)
             kept = kept[1:]
         best = choose(kept, truth)
         compared = _compared(made, best, truth)
+        if probe is not None and best is made[0]:
+            compared += at_the_edge(probe.l2, self.shop.config.probe.l2)
         self.shop.loop.events.log(compared)
         others = (row for each in made if each is not best for row in each.history)
         rejected = tuple({**row, "chosen": False} for row in others)
@@ -114,6 +117,12 @@ class Makers:
             self.shop.loop.events.log(f"{error} The models made before count.", "warning")
             return []
 
+    def _no_progress(self, candidate: Candidate, truth: Truth) -> NoProgress:
+        one = None
+        if names_one_class(candidate, truth):
+            one = self.shop.pool.dataset.labels[int(candidate.val_logits[0].argmax())]
+        return NoProgress(candidate.stage, len(candidate.history), one)
+
     def _prober(self) -> Prober:
         return Prober(self.shop, self.plan.start, self.pictures(self.plan.how))
 
@@ -150,3 +159,11 @@ class Makers:
 def _compared(made: Sequence[Candidate], best: Candidate, truth: Truth) -> str:
     figures = ", ".join(f"{c.name} {macro_f1(c.val_logits, truth):.3f}" for c in made)
     return f"Macro-F1 on {len(truth)} pictures of validation: {figures}. Chosen: {best.name}."
+
+
+def at_the_edge(l2: float, tried: Sequence[float]) -> str:
+    """Say, after a sentence, that a strength beyond those that were tried may be better still."""
+    if min(tried) < l2 < max(tried) or min(tried) == max(tried):
+        return ""
+    beyond = "weaker" if l2 == min(tried) else "stronger"
+    return f" No {beyond} L2 than {l2} was tried: the key probe.l2 widens the choice."

@@ -134,11 +134,15 @@ class NoProgress(TrainingError):
     title = "Training made no progress"
     hint = "Check the labels, raise the learning rate or the epochs, or start from a trained model."
 
-    def __init__(self, stage: str, epochs: int) -> None:
-        super().__init__(
-            f"After {epochs} epochs the stage {stage} is no better than always naming the most"
-            " frequent class, and its loss has hardly fallen."
-        )
+    def __init__(self, stage: str, epochs: int, one_class: str | None = None) -> None:
+        """one_class: the only one that was named at all."""
+        count = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+        better = "is no better than always naming the most frequent class"
+        if one_class is not None:
+            better = f"gives every picture of validation one label, {one_class!r}"
+        elif epochs > 1:
+            better += ", and its loss has hardly fallen"
+        super().__init__(f"After {count} the stage {stage} {better}.")
 
 
 class CheckpointInvalid(TrainingError):

@@ -12,6 +12,8 @@ from imgq_trainer.training.config import Imbalance
 
 #: how many times as large the largest class may be as the smallest before `auto` does anything
 EVEN = 4.0
+#: a smaller ratio is 1.0 in one decimal place
+ALIKE = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,9 @@ def decide_balance(
     sizes = np.maximum(np.asarray(counts, np.float64), 1)
     ratio = float(sizes.max() / sizes.min())
     words = f"The largest class has {ratio:.1f} times as many pictures as the smallest: "
+    if ratio < ALIKE:
+        about = "" if ratio == 1 else "about "
+        words = f"All classes have {about}equally many pictures: "
     chosen = asked
     if asked == "auto":
         chosen = "logits" if ratio > EVEN else "none"

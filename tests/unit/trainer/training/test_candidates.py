@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from imgq_trainer.training.candidates import Candidate, choose, learned_nothing
+from imgq_trainer.training.errors import NoProgress
 from imgq_trainer.training.events import Stage
 from imgq_trainer.training.starting import small_start
 
@@ -49,3 +50,25 @@ def test_a_network_that_names_one_class_and_whose_loss_stays_has_learned_nothing
 
     assert learned_nothing(one_class, TRUTH)
     assert not learned_nothing(candidate(Stage.SCRATCH, 60, (0.7, 0.7)), TRUTH)
+
+
+def test_a_network_that_names_one_class_only_has_learned_nothing_however_its_loss_fell() -> None:
+    one_class = candidate(Stage.SCRATCH, 0, (9.0, 2.2))
+    object.__setattr__(one_class, "val_logits", np.eye(2, dtype=np.float32)[[1] * 100])
+
+    assert learned_nothing(one_class, TRUTH)
+    of_one, mostly = np.ones(100, np.int64), np.array([1] * 96 + [0] * 4)
+    assert not learned_nothing(one_class, of_one)
+    assert not learned_nothing(one_class, mostly)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "one_class", "words"),
+    [
+        (1, None, "After 1 epoch the stage scratch is no better than always naming the most"),
+        (3, None, "most frequent class, and its loss has hardly fallen."),
+        (3, "cat", "After 3 epochs the stage scratch gives every picture of validation one label"),
+    ],
+)
+def test_it_is_told_how_nothing_was_learned(epochs: int, one_class: str | None, words: str) -> None:
+    assert words in str(NoProgress("scratch", epochs, one_class))

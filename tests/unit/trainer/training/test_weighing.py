@@ -15,6 +15,18 @@ def test_auto_acts_where_classes_are_far_apart(counts: list[int], words: str) ->
     assert words in decide_balance("auto", counts, TRUTH, 1.0).words
 
 
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ([30, 30], "All classes have equally many pictures: nothing needs to be done."),
+        ([102, 100], "All classes have about equally many pictures: nothing needs to be done."),
+        ([110, 100], "The largest class has 1.1 times as many pictures as the smallest: "),
+    ],
+)
+def test_classes_of_one_size_are_called_so(counts: list[int], words: str) -> None:
+    assert decide_balance("auto", counts, TRUTH, 1.0).words.startswith(words)
+
+
 def test_weights_make_all_classes_weigh_the_same() -> None:
     balance = decide_balance("weights", [90, 10], TRUTH, 1.0)
     assert balance.weights[0] * 90 == pytest.approx(float(balance.weights[1] * 10))
