@@ -33,7 +33,7 @@ from imgq_api.train_replies import EvaluateJobOptionsBody, TrainJobOptionsBody, 
 from imgq_db.estimates import Estimate
 from imgq_db.jobs import Job, JobError, JobState, Options, Progress
 from imgq_db.keys import ApiKey
-from imgq_db.models import ModelVersion
+from imgq_db.models import FAILED, ModelVersion
 from imgq_db.options import INT8
 from imgq_db.quantisations import Agreement
 from imgq_db.results import Result
@@ -71,7 +71,7 @@ def job_body(job: Job, *, ahead: int | None, notice: str | None = None) -> JobBo
         result=_result(job),
         agreement=AgreementBody(**asdict(job.agreement)) if job.agreement else None,
         retry_of=str(job.retry_of) if job.retry_of else None,
-        notice=notice or (_disagrees(job.agreement) if job.agreement else _begins(job)),
+        notice=notice or _remark(job),
         links=_links(job),
     )
 
@@ -100,6 +100,18 @@ def _links(job: Job) -> JobLinks:
         log=f"{url}/log" if trains else None,
         report=f"{url}/report" if job.training and job.training.reported else None,
     )
+
+
+def _remark(job: Job) -> str | None:
+    of_int8 = _disagrees(job.agreement) if job.agreement else _begins(job)
+    return " ".join(filter(None, (_unfit(job), of_int8))) or None
+
+
+def _unfit(job: Job) -> str | None:
+    """Say that a job labels with a model that was found to be of no use."""
+    if job.kind.trains or job.standing != FAILED:
+        return None
+    return f"The report of {job.model} says not to use it: do not rely on these labels."
 
 
 def _disagrees(agreement: Agreement) -> str | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imgq_cli.formats import age, count, local_time, number, percent
+from imgq_cli.standings import HEADINGS, STYLE_OF_STANDING, standing_of
 from imgq_cli.terminal import ACCENT, QUIET, printable
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def models_table(models: list[dict[str, Any]]) -> RenderableType:
     table.add_column("architecture", overflow="fold")
     table.add_column("labels", justify="right", no_wrap=True)
     table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("standing", no_wrap=True)
     table.add_column("source", overflow="fold")
     table.add_column("created", no_wrap=True)
     for model in models:
@@ -38,10 +40,18 @@ def models_table(models: list[dict[str, Any]]) -> RenderableType:
             model["architecture"],
             number(model["classes"]),
             percent(accuracy) if isinstance(accuracy, int | float) else "–",
+            _standing(model["metrics"]),
             printable(model["source"]),
             age(model["created_at"]),
         )
     return table
+
+
+def _standing(metrics: Mapping[str, Any]) -> RenderableType:
+    from rich.text import Text
+
+    standing = standing_of(metrics)
+    return Text(standing, style=STYLE_OF_STANDING[standing]) if standing else "–"
 
 
 def model_card(model: Mapping[str, Any], history: list[dict[str, Any]]) -> RenderableType:
@@ -59,8 +69,9 @@ def model_card(model: Mapping[str, Any], history: list[dict[str, Any]]) -> Rende
 def _rows(model: Mapping[str, Any], history: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     yield "model", model["ref"]
     yield "aliases", ", ".join(model["aliases"]) or "–"
-    for sentence in model.get("verdict") or ():
-        yield "verdict", sentence
+    if standing := standing_of(model["metrics"]):
+        yield "standing", HEADINGS[standing]
+    yield from _sentences("verdict", model.get("verdict") or ())
     yield "architecture", model["architecture"]
     yield "labels", _labels(model["labels"])
     for name, value in model["preprocessing"].items():
@@ -85,7 +96,10 @@ def _labels(labels: list[str]) -> str:
 
 def _metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in metrics.items():
-        if name.endswith(INTERVAL):
+        if name.endswith(INTERVAL) or name == "standing":
+            continue
+        if name == "pictures" and isinstance(value, int):
+            yield "judged on", count(value, "picture")
             continue
         text = percent(value) if name in SHARES and isinstance(value, float) else str(value)
         interval = metrics.get(name + INTERVAL)
@@ -103,8 +117,13 @@ def _dataset(dataset: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     }
     sides = ", ".join(f"{number(pictures)} {split}" for split, pictures in splits.items())
     yield "dataset", f"{dataset['digest']}: {count(dataset['images'], 'picture')} ({sides})"
-    for note in dataset["notes"]:
-        yield "findings", note
+    yield from _sentences("findings", dataset["notes"])
+
+
+def _sentences(name: str, sentences: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Give each sentence a row, of which the first one says what they are."""
+    for place, sentence in enumerate(sentences):
+        yield "" if place else name, sentence
 
 
 def change_sentence(model: Mapping[str, Any], change: Mapping[str, Any]) -> str:

@@ -213,7 +213,10 @@ def _done_and_failed(job: Job) -> tuple[RenderableType, RenderableType]:
 
     if trains(job):
         fraction = job["progress"]["fraction"]
-        return "" if fraction is None else f"{fraction * 100:.0f} %", ""
+        # How near its end a training failed says nothing: all of it is to be done again.
+        if fraction is None or job["state"] == "failed":
+            return "", ""
+        return f"{fraction * 100:.0f} %", ""
     failed = job["progress"]["failed"]
     done = f"{number(job['progress']['done'])}/{_total(job)}"
     return done, Text(number(failed), style=BAD if failed else QUIET)

@@ -9,6 +9,7 @@ from imgq_cli.codes import MEANING
 from imgq_cli.dry_runs import labelling_command
 from imgq_cli.formats import clock_time, count, number
 from imgq_cli.shapes import Job, Worker, is_dry_run, train_progress, train_result, trains
+from imgq_cli.standings import HEADINGS, standing_of
 from imgq_cli.train_lines import stage_word, train_figures
 
 
@@ -145,6 +146,8 @@ def _trained(job: Job) -> Iterator[Reason]:
     if result:
         done = "is registered" if job["kind"] == "train" else "is evaluated"
         yield Reason(f"It is done: {result['model']} {done}.")
+        if standing := standing_of(result["metrics"]):
+            yield Reason(f"{HEADINGS[standing]}.")
         yield from map(Reason, result["verdict"])
 
 

@@ -36,7 +36,7 @@ def train_figures(job: Job) -> str:
         parts += _losses(progress["train_loss"], progress["macro_f1"])
     if progress["done"] is not None:
         parts.append(_of(progress["done"], progress["total"]))
-    elif not parts and progress["images"] is not None:
+    elif progress["stage"] in (None, "scan") and progress["images"] is not None:
         parts.append(f"{number(progress['images'])} images")
     if progress["eta_seconds"] is not None and job["state"] == "running":
         parts.append(f"ETA {clock_time(progress['eta_seconds'])}")

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from imgq_cli.formats import count, duration, percent, short_id
 from imgq_cli.progress import STYLE_OF_STATE
 from imgq_cli.shapes import TERMINAL, Job, TrainResult, train_progress, train_result
-from imgq_cli.terminal import BAD, GOOD, QUIET, WARNING, printable
+from imgq_cli.standings import FAILED, HEADINGS, STYLE_OF_STANDING, standing_of
+from imgq_cli.terminal import QUIET, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     Field = tuple[str, RenderableType]
-
-STYLE_OF_STANDING = {"sound": GOOD, "weak": WARNING, "failed": BAD}
 
 
 def train_headline(job: Job) -> RenderableType:
@@ -34,8 +33,13 @@ def _came_to(job: Job) -> str:
     if result is None:
         return f": nothing was registered as {train_name(job)}" if job["kind"] == "train" else ""
     if job["kind"] == "train":
-        return f": {result['model']} is registered"
+        unfit = ", but is not to be used" if _unfit(result) else ""
+        return f": {result['model']} is registered{unfit}"
     return f": {result['model']} is {_done_with(job)}{_on(result)}"
+
+
+def _unfit(result: TrainResult) -> bool:
+    return standing_of(result["metrics"]) == FAILED
 
 
 def _done_with(job: Job) -> str:
@@ -51,7 +55,7 @@ def _on(result: TrainResult) -> str:
 
 
 def train_outcome(result: TrainResult) -> Iterator[RenderableType]:
-    """Give the figures with their 95 % intervals, and the verdict in its own words."""
+    """Give the figures with their 95 % intervals, and under a heading the verdict's own words."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -61,10 +65,11 @@ def train_outcome(result: TrainResult) -> Iterator[RenderableType]:
         table.add_row(*row)
     if table.row_count:
         yield Padding(table, (0, 0, 0, 2), expand=False)
-    style = STYLE_OF_STANDING.get(str(result["metrics"].get("standing")), "default")
-    for number, sentence in enumerate(result["verdict"]):
-        text = Text(printable(sentence), style=style if number == 0 else "")
-        yield Padding(text, (0, 0, 0, 2), expand=False)
+    if standing := standing_of(result["metrics"]):
+        heading = Text(HEADINGS[standing], style=f"bold {STYLE_OF_STANDING[standing]}")
+        yield Padding(heading, (0, 0, 0, 2), expand=False)
+    for sentence in result["verdict"]:
+        yield Padding(Text(printable(sentence)), (0, 0, 0, 2), expand=False)
 
 
 def figures_line(result: TrainResult) -> str:
@@ -96,18 +101,22 @@ def train_steps(job: Job, outputs: Sequence[Path] = ()) -> Iterator[tuple[str, s
         yield "see why", f"imgq why {uid}"
         yield "run again", f"imgq retry {uid}"
     elif job["kind"] == "train":
-        yield from _version_steps(result["model"], reported=bool(outputs))
+        yield from _version_steps(result, reported=bool(outputs))
     elif job["links"].get("report") and not outputs:
         yield "save the report", f"imgq watch {uid} -o report"
 
 
-def _version_steps(model: str, *, reported: bool) -> Iterator[tuple[str, str]]:
+def _version_steps(result: TrainResult, *, reported: bool) -> Iterator[tuple[str, str]]:
+    model = result["model"]
     name, _, version = model.partition(":")
-    # The name alone means the champion where there is one, and so maybe an older version.
-    first = version == "1"
-    yield "label with it", f"imgq submit-folder ./new --model {name if first else model}"
-    if not first:
-        yield "make it the champion", f"imgq models promote {model}"
+    if _unfit(result):
+        yield "see its card", f"imgq models show {model}"
+    else:
+        # The name alone means the champion where there is one, and so maybe an older version.
+        first = version == "1"
+        yield "label with it", f"imgq submit-folder ./new --model {name if first else model}"
+        if not first:
+            yield "make it the champion", f"imgq models promote {model}"
     if not reported:
         yield "save the report", f"imgq models report {model} -o {name}-report"
 
@@ -126,6 +135,8 @@ def train_fields(job: Job) -> Iterator[Field]:
         yield "evaluates", Text(job["model"])
     if result is not None:
         yield "figures", Text(figures_line(result))
+        if standing := standing_of(result["metrics"]):
+            yield "standing", Text(HEADINGS[standing], style=STYLE_OF_STANDING[standing])
         yield "verdict", Text("\n".join(map(printable, result["verdict"])))
 
 

@@ -160,6 +160,8 @@ class Job:
     estimate: Estimate | None = None
     #: of an int8 job, once its first chunk is classified
     agreement: Agreement | None = None
+    #: of the model, as its training judged it: sound, weak or failed
+    standing: str | None = None
     #: of a train or evaluate job
     training: TrainingProgress | None = None
     #: of a train or evaluate job that succeeded: model, metrics, verdict
@@ -181,7 +183,8 @@ class Job:
 
 
 SELECT_JOB = f"""
-SELECT j.*, coalesce(m.name || ':' || v.version, '{SCRATCH}') AS model, {PROGRESS_COLUMNS}
+SELECT j.*, coalesce(m.name || ':' || v.version, '{SCRATCH}') AS model,
+    v.metrics ->> 'standing' AS standing, {PROGRESS_COLUMNS}
 FROM (SELECT * FROM job WHERE deleted_at IS NULL) j
 LEFT JOIN model_version v ON v.id = j.model_version_id LEFT JOIN model m ON m.id = v.model_id
 LEFT JOIN training t ON t.job_id = j.id
@@ -353,6 +356,7 @@ def job_from_row(row: Any) -> Job:
         retry_of=row.retry_of,
         estimate=None if row.to_do is None else _estimate(row),
         agreement=agreement_from_row(row.agreement),
+        standing=row.standing,
         training=(
             progress_from_row(row, succeeded=state is JobState.SUCCEEDED) if kind.trains else None
         ),

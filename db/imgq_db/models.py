@@ -13,6 +13,8 @@ from imgq_db.errors import ArtifactInvalid, ModelExists, ModelNotFound
 
 BUILTIN_NAME = "imagenet"
 CHAMPION = "champion"
+#: The standing of a version that its own training says not to use.
+FAILED = "failed"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _REFERENCE = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>[0-9]{1,9})|@(?P<alias>[^:@]+))?")
 
@@ -71,6 +73,17 @@ class ModelVersion:
     def ref(self) -> str:
         return f"{self.name}:{self.version}"
 
+    @property
+    def standing(self) -> str | None:
+        """What its training came to: sound, weak or failed; None: nobody judged it."""
+        standing = self.metrics.get("standing")
+        return standing if isinstance(standing, str) else None
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """What its training said of it, the weightiest sentence first."""
+        return tuple(map(str, (self.training or {}).get("verdict", ())))
+
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
@@ -98,7 +111,8 @@ class Origin:
 def resolve_model(engine: Engine, ref: str) -> ModelVersion:
     """Return the version that NAME, NAME:VERSION or NAME@ALIAS means.
 
-    A plain name means its champion, or else its latest version. Raises ModelNotFound.
+    A plain name means its champion, or else its latest version that its training did not fail, or
+    else its latest. Raises ModelNotFound.
     """
     match = _REFERENCE.fullmatch(ref)
     if match is None:
@@ -117,7 +131,9 @@ def _pick(
         return next((v for v in versions if v.version == int(version)), None)
     if alias is not None:
         return next((v for v in versions if alias in v.aliases), None)
-    return next((v for v in versions if CHAMPION in v.aliases), versions[0])
+    champion = next((v for v in versions if CHAMPION in v.aliases), None)
+    usable = (v for v in versions if v.standing != FAILED)
+    return champion or next(usable, versions[0])
 
 
 def get_model(engine: Engine, name: str, *, ref: str | None = None) -> tuple[ModelVersion, ...]:

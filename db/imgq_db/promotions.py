@@ -24,7 +24,7 @@ from imgq_db.aliases import (
 )
 from imgq_db.errors import ModelNotFound, NothingToRollBack, PromotionRefused
 from imgq_db.jobs import JobKind, Priority, insert_job
-from imgq_db.models import CHAMPION, ModelVersion, get_model
+from imgq_db.models import CHAMPION, FAILED, ModelVersion, get_model
 from imgq_db.sources import REGISTRY_ROOT
 from imgq_db.train_options import EvaluateOptions
 
@@ -62,8 +62,9 @@ def promote(
 ) -> Alias:
     """Move an alias to a version, or begin the comparison that decides it: then `job` is set.
 
-    Only `champion` has a gate, and its first version needs none. force: move it now, and say so in
-    the history. Raises PromotionRefused, which is written down too; ModelNotFound, AliasInvalid.
+    Only `champion` has a gate. Its first version needs no comparison, but must not be one that its
+    own training failed. force: move it now, and say so in the history.
+    Raises PromotionRefused, which is written down too; ModelNotFound, AliasInvalid.
     """
     check_alias(alias)
     wish = _Wish(alias, force, key_id)
@@ -153,7 +154,11 @@ def _decide(
     if wish.alias != CHAMPION:
         return change
     if current is None:
-        return replace(change, decision=Decision.FIRST)
+        against = _verdict_reasons(version)
+        if not against:
+            return replace(change, decision=Decision.FIRST)
+        decision = Decision.FORCED if wish.force else Decision.REFUSED
+        return replace(change, decision=decision, reasons=against)
     known = _known(connection, model, change)
     if known is not None and (known.moves or not wish.force):
         return known
@@ -178,6 +183,12 @@ def _known(connection: Connection, model: int, change: NewChange) -> NewChange |
     found = Decision(row.decision), tuple(row.reasons), row.counts, row.job_uid
     decision, reasons, counts, job = found
     return replace(change, decision=decision, reasons=reasons, counts=counts, job=job)
+
+
+def _verdict_reasons(version: ModelVersion) -> tuple[str, ...]:
+    if version.standing != FAILED:
+        return ()
+    return (f"The report of {version.ref} says not to use it.", *version.verdict[:1])
 
 
 def _label_reasons(

@@ -86,7 +86,8 @@ RETURNING events - :count AS before
 _SCANNED = "UPDATE training SET images = :images WHERE job_id = :job_id"
 _STAGE = """
 UPDATE training SET stage = :stage, run = NULL, runs = NULL, epoch = NULL, epochs = NULL,
-    done = NULL, total = NULL WHERE job_id = :job_id
+    done = NULL, total = NULL, train_loss = NULL, val_loss = NULL, macro_f1 = NULL,
+    eta_seconds = NULL WHERE job_id = :job_id
 """
 _PROGRESS = "UPDATE training SET done = :done, total = :total WHERE job_id = :job_id"
 _EPOCH_ROW = """

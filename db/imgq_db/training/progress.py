@@ -16,6 +16,8 @@ t.val_loss AS training_val_loss, t.macro_f1 AS training_macro_f1,
 t.report IS NOT NULL AS training_reported"""
 #: Most lines of a log that one call returns.
 LOG_PAGE = 500
+#: Of a job that has not succeeded never more is done, however little is left.
+MOST_DONE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,17 @@ def progress_from_row(row: Any, *, succeeded: bool) -> TrainingProgress:
         runs=row.training_runs,
         epoch=row.training_epoch,
         epochs=row.training_epochs,
-        fraction=1.0 if succeeded else row.training_fraction,
+        fraction=1.0 if succeeded else _unfinished(row.training_fraction),
         eta_seconds=None if succeeded else row.training_eta_seconds,
         train_loss=row.training_train_loss,
         val_loss=row.training_val_loss,
         macro_f1=row.training_macro_f1,
         reported=row.training_reported,
     )
+
+
+def _unfinished(fraction: float | None) -> float | None:
+    return None if fraction is None else min(fraction, MOST_DONE)
 
 
 def list_epochs(engine: Engine, job_id: int) -> tuple[TrainingEpoch, ...]:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from imgq_api import limits
 from imgq_db.jobs import Job
+from imgq_db.models import NewVersion, register_version
 
 Api = Callable[..., Any]
 Body = dict[str, Any]
@@ -93,6 +94,17 @@ def test_job_is_accepted_and_shown_whole(api: Api, ring: Any, new_job: Body) -> 
     assert body["created_at"].endswith("Z")
     waits = {"notice": "It waits for a worker: none is there."}
     assert api("GET", url).json == body | waits
+
+
+def test_job_that_labels_with_a_model_that_failed_says_so(
+    api: Api, engine: Engine, new_job: Body
+) -> None:
+    bad = NewVersion("0" * 64, "resnet18", ("a", "b"), {}, {"standing": "failed"})
+    register_version(engine, "birds", bad)
+    said = api("POST", "/v1/jobs", json={**new_job, "model": "birds"}).json["notice"]
+    assert said == "The report of birds:1 says not to use it: do not rely on these labels."
+    judged = {"kind": "evaluate", "source": new_job["source"], "model": "birds"}
+    assert api("POST", "/v1/jobs", json=judged).json["notice"] is None
 
 
 def test_job_is_accepted_while_the_queue_is_down(api: Api, ring: Any, new_job: Body) -> None:

@@ -88,6 +88,16 @@ def test_references_mean_a_version_an_alias_or_the_champion(
     assert resolve_model(engine, "birds").aliases == ("champion",)
 
 
+def test_a_plain_name_passes_over_a_version_that_failed(engine: Engine) -> None:
+    failed = {"standing": "failed"}
+    register_version(engine, "fish", replace(NEW, metrics=failed))
+    assert resolve_model(engine, "fish").ref == "fish:1"
+    register_version(engine, "fish", replace(NEW, digest="1" * 64, metrics={"standing": "weak"}))
+    register_version(engine, "fish", replace(NEW, digest="2" * 64, metrics=failed))
+    assert resolve_model(engine, "fish").ref == "fish:2"
+    assert resolve_model(engine, "fish:3").standing == "failed"
+
+
 @pytest.mark.parametrize(
     "ref",
     ["", "fish", "imagenet:2", "imagenet:0", "imagenet@champion", "imagenet:", "imagenet@", ":1",

@@ -59,6 +59,18 @@ def test_the_first_champion_needs_no_gate(engine: Engine, birds: list[ModelVersi
     assert again == alias
 
 
+def test_a_version_that_its_training_failed_becomes_champion_by_force_alone(
+    engine: Engine, birds: list[ModelVersion]
+) -> None:
+    failed = replace(birds[2], metrics={"standing": "failed"}, training={"verdict": ["No.", "b"]})
+    with pytest.raises(PromotionRefused) as refused:
+        promote(engine, failed, "champion", force=False)
+    assert refused.value.reasons == ("The report of birds:3 says not to use it.", "No.")
+    alias = promote(engine, failed, "champion", force=True)
+    assert (alias.version, told(alias)) == (3, [(None, 3, "refused"), (None, 3, "forced")])
+    assert {change.reasons for change in alias.history} == {refused.value.reasons}
+
+
 def test_the_next_one_waits_for_a_comparison(engine: Engine, birds: list[ModelVersion]) -> None:
     promote(engine, birds[0], "champion", force=False)
     alias = promote(engine, birds[1], "champion", force=False)

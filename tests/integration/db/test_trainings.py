@@ -1,6 +1,7 @@
 """Train and evaluate jobs in the tables: claims, events, ends, and what other jobs' tools do."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -218,6 +219,29 @@ def test_pictures_are_counted_until_the_stage_or_the_epoch_ends(
         assert found is not None
         seen.append((found.done, found.total))
     assert seen == [(5, None), (7, 9), (None, None), (3, 9), (None, None)]
+
+
+def test_a_new_stage_forgets_the_figures_of_the_one_before(
+    engine: Engine, training: Callable[..., Job], claimed: Callable[[], TrainingLease]
+) -> None:
+    job, lease = training(), claimed()
+    store_events(engine, lease, [epoch(1), StageBegan("evaluate")])
+    found = get_job(engine, job.uid).training
+    assert found is not None
+    figures = found.train_loss, found.val_loss, found.macro_f1, found.eta_seconds
+    assert (found.stage, figures) == ("evaluate", (None, None, None, None))
+
+
+def test_only_a_training_that_succeeded_is_done_wholly(
+    engine: Engine, training: Callable[..., Job], claimed: Callable[[], TrainingLease]
+) -> None:
+    job, lease = training(), claimed()
+    store_events(engine, lease, [replace(epoch(8), eta_seconds=0.0)])
+    found = get_job(engine, job.uid).training
+    assert found is not None and found.fraction == 0.99
+    finish_training(engine, lease, NEW, JUDGED)
+    ended = get_job(engine, job.uid).training
+    assert ended is not None and ended.fraction == 1.0
 
 
 def test_attempts_without_a_checkpoint_end_the_job_and_those_with_one_do_not(

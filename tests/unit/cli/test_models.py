@@ -53,7 +53,8 @@ def comparing(server: FakeServer, make_job: Callable[..., Any]) -> Callable[...,
     def script(state: str, after: dict[str, Any], **changes: Any) -> None:
         job = make_job(state, kind="evaluate", id=UID, **changes)
         figures = ("train_loss", "val_loss", "macro_f1", "eta_seconds", "fraction")
-        job["progress"] = dict.fromkeys(("images", "stage", "epoch", "epochs", *figures))
+        counts = ("images", "stage", "done", "total", "run", "runs", "epoch", "epochs")
+        job["progress"] = dict.fromkeys((*counts, *figures))
         server.on("PUT", ALIAS, Answer(alias(3, job=UID), 202))
         server.on("GET", f"/v1/jobs/{UID}", Answer(job))
         for part in ("epochs", "log"):
@@ -243,12 +244,13 @@ def test_a_card_tells_figures_with_intervals_data_and_history(
         "architecture": "resnet18",
         "labels": ["jay", "wren"],
         "preprocessing": {"crop": 224},
-        "metrics": {"accuracy": 0.9, "accuracy_interval": [0.85, 0.94]},
+        "metrics": {"pictures": 45, "accuracy": 0.9, "accuracy_interval": [0.85, 0.94],
+                    "standing": "weak"},
         "source": "train",
         "digest": "00ff",
         "created_at": "2026-11-01T10:00:00Z",
         "lineage": ["imagenet:1"],
-        "verdict": ["± 6 points."],
+        "verdict": ["± 6 points.", "Few pictures."],
         "dataset": {"digest": "dd", "images": 9, "notes": ["1 file was left out."],
                     "counts": {"jay": {"train": 7, "val": 1, "test": 1}}},
         "links": {"report": "/v1/x"},
@@ -261,8 +263,22 @@ def test_a_card_tells_figures_with_intervals_data_and_history(
         "birds:4 ← imagenet:1",
         "dd: 9 pictures (7 train, 1 val, 1 test)",
         "1 file was left out.",
-        "± 6 points.",
+        "standing             Usable, with the limits below",
+        "verdict              ± 6 points.",
+        "                     Few pictures.",
+        "judged on            45 pictures",
         "imgq models report birds:4 -o DIR",
         "birds:4 is champion in place of birds:3.",
     ):
         assert words in said
+
+
+def test_the_list_tells_how_each_version_stands(server: FakeServer, imgq: Imgq) -> None:
+    version = {"aliases": [], "architecture": "resnet18", "classes": 2, "source": "train"}
+    version["created_at"] = "2026-11-01T10:00:00Z"
+    standings = {"birds:2": {"standing": "failed"}, "birds:1": {"standing": "sound"}, "fish:1": {}}
+    items = [{**version, "ref": ref, "metrics": figures} for ref, figures in standings.items()]
+    server.on("GET", "/v1/models", Answer({"items": items, "next_cursor": None}))
+    rows = imgq("models", "list").stdout.splitlines()[1:]
+
+    assert [row.split()[5] for row in rows] == ["failed", "sound", "–"]

@@ -191,12 +191,13 @@ def test_the_end_tells_the_model_its_figures_and_the_verdict(
     training: FakeServer, imgq: Imgq, birds: Path
 ) -> None:
     result = imgq("train", birds, "--by-reference", "--wait")
-    end = [line.strip() for line in result.stderr.splitlines()[-9:]]
+    end = [line.strip() for line in result.stderr.splitlines()[-10:]]
 
     assert end == [
         f"Succeeded: birds:3 is registered · 0:00:04 · {SHORT}",
         "accuracy  91.2 %  (88.4 % to 93.6 %)",
         "macro-F1  0.897   (0.861 to 0.925)",
+        "Usable, with the limits below",
         "± 3 points: the test split has 312 pictures.",
         "Better than the probe.",
         "",
@@ -259,6 +260,23 @@ def test_the_first_version_is_meant_by_its_name_alone(
     assert [step[step.index("imgq") :].rstrip() for step in steps] == [
         "imgq submit-folder ./new --model birds",
         "imgq models report birds:1 -o birds-report",
+    ]
+
+
+def test_nothing_is_labelled_with_a_model_that_failed(
+    training: FakeServer, imgq: Imgq, birds: Path, make_training: Make
+) -> None:
+    found = {"metrics": {"standing": "failed"}, "model": "birds:1", "verdict": ["It only says a."]}
+    training.on("GET", JOB, Answer(make_training("succeeded", result=found)))
+    end = imgq("train", birds, "--by-reference", "--wait").stderr.splitlines()[-6:]
+
+    assert [line.strip() for line in end] == [
+        f"Succeeded: birds:1 is registered, but is not to be used · 0:00:04 · {SHORT}",
+        "Do not use this model",
+        "It only says a.",
+        "",
+        "see its card     imgq models show birds:1",
+        "save the report  imgq models report birds:1 -o birds-report",
     ]
 
 

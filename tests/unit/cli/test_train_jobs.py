@@ -283,3 +283,36 @@ def test_why_asks_for_no_counts_of_a_training(
     server.on("GET", "/readyz", Answer({"redis": True}))
 
     assert "It was." in imgq("why", UID).stdout
+
+
+def test_why_tells_a_model_that_failed_in_words(make_training: Make) -> None:
+    result = {**RESULT, "metrics": {"standing": "failed"}}
+
+    assert reasons(make_training("succeeded", result=result)) == [
+        "It is done: birds:3 is registered.",
+        "Do not use this model.",
+        "It is good.",
+        "Really.",
+    ]
+
+
+def test_a_training_that_failed_near_its_end_is_no_more_done_than_another(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    jobs = [make_training(state, fraction=0.99) for state in ("cancelled", "failed")]
+    server.on("GET", "/v1/jobs", Answer({"items": jobs, "next_cursor": None}))
+    shown = imgq("jobs").stdout
+
+    assert shown.count("99 %") == 1
+
+
+@pytest.mark.parametrize(("stage", "counted"), [("scan", True), ("evaluate", False)])
+def test_the_dataset_is_counted_only_while_all_of_it_is_read(
+    server: FakeServer, imgq: Imgq, make_training: Make, stage: str, counted: bool
+) -> None:
+    job = make_training("running", stage=stage, epoch=None, epochs=None, images=300)
+    server.on("GET", JOB, Answer(job))
+    said = imgq("status", UID).stdout
+
+    assert ("Scanning 300 images" in said) == counted
+    assert "Evaluating 300" not in said
