@@ -1,6 +1,7 @@
 """Pictures into features of a network without its head, computed by the engines that serve."""
 
 import copy
+import gc
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from imgq_trainer.networks import PixelNetwork
 from imgq_trainer.openvino_engine import openvino_engine
 from imgq_trainer.preprocessing import Pixels
 from imgq_trainer.torch_engine import torch_engine
+from imgq_trainer.training.errors import OutOfMemory
+from imgq_trainer.training.events import Stage
+from imgq_trainer.training.machine import is_out_of_memory
 from imgq_trainer.training.pictures import Pictures, Progress, Stop, in_runs
 
 Features = npt.NDArray[np.float32]
@@ -32,10 +36,27 @@ def embed(
 ) -> Features:
     """Return every picture's features, (N, D), in the fastest precision that keeps labels.
 
-    network: not changed. Raises DatasetChanged, PictureUnreadable, Stopped.
+    network: not changed. Raises DatasetChanged, PictureUnreadable, OutOfMemory, Stopped.
     """
     engine = _engine(network, pictures, device, crew.count)
     run = max(RUN // engine.tile, 1) * engine.tile
+    while True:
+        try:
+            return _features(engine, pictures, run, crew, stop, progress)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Out of the handler: the error's traceback would keep the memory.
+        gc.collect()
+        if run == 1:
+            raise OutOfMemory(Stage.PROBE)
+        run //= 2
+
+
+def _features(
+    engine: Engine, pictures: Pictures, run: int, crew: Crew, stop: Stop, progress: Progress
+) -> Features:
+    """run: how many pictures a thread takes at a time."""
 
     def work(rows: range) -> Features:
         seen = centre(pictures.take(rows), pictures.how.crop)

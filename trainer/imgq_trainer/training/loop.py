@@ -17,7 +17,7 @@ from imgq_trainer.training.config import CheckpointKnobs
 from imgq_trainer.training.courses import Course, Sample, Trained
 from imgq_trainer.training.errors import OutOfMemory, TrainingDiverged
 from imgq_trainer.training.events import Epoch, Events
-from imgq_trainer.training.machine import Machine
+from imgq_trainer.training.machine import Machine, is_out_of_memory
 from imgq_trainer.training.optimising import (
     begin_training,
     image_side,
@@ -174,7 +174,7 @@ class Loop:
                 ]
                 break
             except (RuntimeError, MemoryError) as error:
-                if not _is_memory(error):
+                if not is_out_of_memory(error):
                     raise
             # Out of the handler: the error's traceback would keep the step's memory.
             run.optimiser.zero_grad(set_to_none=True)
@@ -187,9 +187,7 @@ class Loop:
         return loss
 
     def _halve(self, course: Course, run: Underway, pictures: int) -> None:
-        gc.collect()
-        if self.machine.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._free()
         if run.parts >= pictures:
             raise OutOfMemory(course.stage)
         run.parts *= 2
@@ -237,19 +235,55 @@ class Loop:
         return bool(torch.isfinite(norm))
 
     def predict(self, sample: Sample, run: Underway, course: Course) -> Logits:
-        """Return what the weights, or their averages, say of pictures as they are: (N, K)."""
-        how = sample.pictures.how
-        view = View(how, how.crop, self.machine.device)
+        """Return what the weights, or their averages, say of pictures as they are: (N, K).
+
+        Raises OutOfMemory.
+        """
         run.network.eval()
-        parts = []
-        with torch.inference_mode():
-            for at in range(0, len(sample), VALIDATION_BATCH):
-                rows = sample.rows[at : at + VALIDATION_BATCH].tolist()
+        parts: list[Logits] = []
+        done, at_once = 0, VALIDATION_BATCH
+        while done < len(sample):
+            rows = sample.rows[done : done + at_once].tolist()
+            logits = self._scores(sample, run, course, rows)
+            if logits is None:
+                at_once = self._halved(course, len(rows))
+                continue
+            parts.append(logits)
+            done += len(rows)
+            self.events.progress(done, len(sample))
+        return np.concatenate(parts) if parts else np.empty((0, course.classes), np.float32)
+
+    def _scores(
+        self, sample: Sample, run: Underway, course: Course, rows: list[int]
+    ) -> Logits | None:
+        """Return some pictures' logits; None if there is too little memory for so many."""
+        view = View(sample.pictures.how, sample.pictures.how.crop, self.machine.device)
+        try:
+            with torch.inference_mode():
                 values = view.plain(sample.pictures.take(rows))
                 with self.machine.autocast(course.knobs.bf16):
-                    parts.append(run.scores(values).float().cpu().numpy())
-                self.events.progress(at + len(rows), len(sample))
-        return np.concatenate(parts) if parts else np.empty((0, course.classes), np.float32)
+                    logits: Logits = run.scores(values).float().cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+        return logits
+
+    def _halved(self, course: Course, pictures: int) -> int:
+        self._free()
+        if pictures == 1:
+            raise OutOfMemory(course.stage)
+        self.events.log(
+            f"There is too little memory for {pictures} pictures of validation at once: they are"
+            f" computed {pictures // 2} at a time.",
+            "warning",
+        )
+        return pictures // 2
+
+    def _free(self) -> None:
+        gc.collect()
+        if self.machine.device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def _batches(course: Course, epoch: int) -> list[npt.NDArray[np.int64]]:
@@ -280,9 +314,3 @@ def _recall(memory: Memory) -> Trained:
     history = tuple(memory.facts["history"])
     facts = memory.facts
     return Trained(state, logits, facts["best_epoch"], facts["epochs"], history)
-
-
-def _is_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return "can't allocate memory" in str(error)  # torch's words on a CPU

@@ -38,3 +38,9 @@ class Machine:
         finally:
             torch.use_deterministic_algorithms(before)
             torch.set_num_threads(threads)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return "can't allocate memory" in str(error)  # torch's words on a CPU

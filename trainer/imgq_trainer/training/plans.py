@@ -4,11 +4,16 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from imgq_trainer.artifacts import Preprocessing
 from imgq_trainer.training.augmenting import SMALL_SIDE
 from imgq_trainer.training.config import Config
 from imgq_trainer.training.errors import BackboneUnsuited, DiskTooSmall
 from imgq_trainer.training.looking import Looks, fitted
+from imgq_trainer.training.machine import is_out_of_memory
+from imgq_trainer.training.optimising import image_side
 from imgq_trainer.training.pictures import stored_bytes
 from imgq_trainer.training.spec import TrainSpec
 from imgq_trainer.training.starting import Start, head_of, small_start
@@ -39,12 +44,11 @@ class Plan:
 def make_plan(
     spec: TrainSpec, config: Config, start: Start, looks: Looks, smallest: int, classes: int
 ) -> Plan:
-    """smallest: pictures of the smallest class that are learned from. Raises BackboneUnsuited."""
+    """smallest: pictures of the smallest class that are learned from."""
     fit, side = config.pictures.fit, config.pictures.image_size
     how = fitted(start.preprocessing, looks.fit() if fit == "auto" else fit, side)
     notes = [f"Pictures are seen at {how.crop} x {how.crop} pixels, by {how.fit}."]
-    network = start.build(classes)
-    linear = head_of(network) is not None
+    linear = head_of(start.build(classes)) is not None
     small = _small(spec, config, looks, smallest)
     only_small = small is not None and spec.init == "scratch" and spec.backbone is None
     if small is not None:
@@ -55,16 +59,41 @@ def make_plan(
     if not start.trained and not only_small:
         notes.append(f"{start.architecture.name} starts with random weights: none are here.")
     if spec.preset == "fast":
-        if not start.trained or not linear:
-            why = "no trained weights of it are here" if linear else "it has no plain linear head"
-            hint = "Choose another preset, or leave the backbone out for the default one."
-            raise BackboneUnsuited(start.architecture.name, f"{why}, which fast needs", hint)
         return Plan(start, how, True, False, False, None, tuple(notes))
     finetuned = start.trained and (small is None or spec.preset == "best")
     if start.trained and not finetuned:
         notes.append("For such pictures the large network is probed only.")
     blank = not start.trained and not only_small
     return Plan(start, how, start.trained and linear, finetuned, blank, small, tuple(notes))
+
+
+def check_start(spec: TrainSpec, config: Config, start: Start) -> None:
+    """Raise BackboneUnsuited unless the network can do what is asked of it."""
+    network, name = start.build(2), start.architecture.name
+    linear = head_of(network) is not None
+    if spec.preset == "fast" and not (linear and start.trained):
+        why = "no trained weights of it are here" if linear else "it has no plain linear head"
+        hint = "Choose another preset, or leave the backbone out for the default one."
+        raise BackboneUnsuited(name, f"{why}, which fast needs", hint)
+    own = start.preprocessing.crop
+    side = config.pictures.image_size or own
+    first = {image_side(knobs, side, 0, 2) for knobs in (config.finetune, config.scratch)}
+    for seen in sorted({side, *first} - {own}):
+        if (refusal := _refusal(network, seen)) is not None:
+            hint = f"Leave the image size out: this network was made for {own} x {own} pixels."
+            raise BackboneUnsuited(name, f"it cannot see {seen} x {seen} pixels ({refusal})", hint)
+
+
+def _refusal(network: nn.Module, side: int) -> str | None:
+    """Return why a network computes nothing of pictures of a side in pixels, None if it does."""
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, side, side))
+    except Exception as error:  # each network refuses in its own way: by an AssertionError, too
+        if is_out_of_memory(error):
+            raise
+        return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return None
 
 
 def check_disk(folder: Path, start: Start) -> None:

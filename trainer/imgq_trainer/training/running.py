@@ -40,7 +40,7 @@ from imgq_trainer.training.looking import look_at
 from imgq_trainer.training.loop import Loop
 from imgq_trainer.training.machine import Machine
 from imgq_trainer.training.pictures import Pictures, Stop, decoded_pictures, store_pictures
-from imgq_trainer.training.plans import check_disk, make_plan, pictures_fit
+from imgq_trainer.training.plans import check_disk, check_start, make_plan, pictures_fit
 from imgq_trainer.training.scoring import Judge
 from imgq_trainer.training.spec import TrainSpec
 from imgq_trainer.training.starting import Start, find_start
@@ -76,6 +76,7 @@ def run_training(spec: TrainSpec, events: Events, stop: Stop) -> None:
     drop_results(spec.work_dir)
     weights = None if config.weights is None else Path(config.weights)
     start = find_start(spec, spec.work_dir / "models", weights)
+    check_start(spec, config, start)
     check_disk(spec.work_dir, start)
     limits = ReadLimits(spec.max_pixels, spec.max_file_bytes)
     with Crew(spec.threads) as crew, ExitStack() as stack:

@@ -148,14 +148,14 @@ def test_a_loss_that_is_no_number_is_tried_again_more_slowly_and_then_told(
 
 
 class Hungry(nn.Module):
-    """Has memory for so many pictures at once."""
+    """Has memory for so many pictures at once, while it learns or while it is judged."""
 
-    def __init__(self, inner: nn.Module, most: int) -> None:
+    def __init__(self, inner: nn.Module, most: int, learning: bool = True) -> None:
         super().__init__()
-        self.inner, self.most = inner, most
+        self.inner, self.most, self.learning = inner, most, learning
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        if self.training and len(values) > self.most:
+        if self.training is self.learning and len(values) > self.most:
             raise torch.OutOfMemoryError("out of memory")
         scores: torch.Tensor = self.inner(values)
         return scores
@@ -172,6 +172,25 @@ def test_too_little_memory_halves_what_is_computed_at_once(
     assert [e["message"].split(" in ")[1].split()[0] for e in events(said, "log")] == ["2", "4"]
     for name, value in fed.state.items():
         torch.testing.assert_close(hungry.state[name], value, rtol=0, atol=1e-3)
+
+
+def test_too_little_memory_in_validation_halves_what_is_computed_at_once(
+    loop_of: LoopOf, course_of: CourseOf, said: io.StringIO
+) -> None:
+    plain = KNOBS.model_copy(update={"bf16": False, "epochs": 1})
+    begin = course_of().begin
+    hungry = loop_of().train(course_of(plain, begin=lambda: Hungry(begin(), 3, False)))
+    fed = loop_of().train(course_of(plain, begin=lambda: Hungry(begin(), 99, False)))
+
+    told = [event["message"].split(": they are ")[1] for event in events(said, "log")]
+    assert told == ["computed 4 at a time.", "computed 2 at a time."]
+    np.testing.assert_allclose(hungry.val_logits, fed.val_logits, rtol=0, atol=1e-4)
+
+
+def test_memory_for_no_picture_of_validation_is_told(loop_of: LoopOf, course_of: CourseOf) -> None:
+    begin = course_of().begin
+    with pytest.raises(OutOfMemory, match="scratch"):
+        loop_of().train(course_of(begin=lambda: Hungry(begin(), 0, False)))
 
 
 def test_memory_for_no_picture_is_told(loop_of: LoopOf, course_of: CourseOf) -> None:

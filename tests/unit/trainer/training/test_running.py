@@ -270,9 +270,19 @@ def test_a_test_picture_that_changes_ends_a_training_while_it_runs(
     assert said.getvalue().count('"event": "epoch"') == 2
 
 
-def test_fast_needs_weights(parsed: Parsed) -> None:
-    with pytest.raises(BackboneUnsuited, match="no trained weights"):
-        run(parsed(init="imagenet", backbone="test_resnet", preset="fast", config={}))
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"backbone": "test_resnet", "preset": "fast"}, "no trained weights"),
+        ({"backbone": "vit_tiny_patch16_224", "image_size": 160}, "cannot see 160 x 160 pixels"),
+    ],
+)
+def test_what_a_network_cannot_do_is_told_before_the_scan(
+    parsed: Parsed, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BackboneUnsuited, match=words):
+        run(parsed(init="imagenet", config={}, **changes))
+    assert not (tmp_path / "work" / "dataset").exists()
 
 
 def test_several_devices_are_refused(parsed: Parsed) -> None:
