@@ -47,12 +47,14 @@ def read_artifact(folder: Path) -> NewVersion:
     raw = _read_model_file(folder)
     document = _parse(raw, folder)
     _check_weights(folder, document)
+    parent = document.provenance.get("parent")
     return NewVersion(
         digest=hashlib.sha256(raw).hexdigest(),
         architecture=document.architecture.name,
         labels=document.labels,
         preprocessing=document.preprocessing.model_dump(mode="json"),
         metrics=document.metrics,
+        parent=parent if isinstance(parent, str) else None,
     )
 
 

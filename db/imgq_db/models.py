@@ -87,13 +87,17 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """What a new version brings: its artifact's digest and what model.json says."""
+    """What a new version brings: its artifact's digest and what model.json says.
+
+    parent: what its weights began as, "birds:1" or a digest; None: as random numbers, or unknown.
+    """
 
     digest: str
     architecture: str
     labels: tuple[str, ...]
     preprocessing: dict[str, Any]
     metrics: dict[str, Any]
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

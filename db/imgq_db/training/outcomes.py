@@ -54,7 +54,7 @@ def finish_training(
     origin = Origin(
         source="train",
         job=lease.job_uid,
-        parent_id=lease.model_version_id,
+        parent_id=_parent_of(engine, lease, new),
         dataset=judgement.dataset.digest if judgement.dataset else None,
         report=judgement.report,
         training={**options.to_json(), "verdict": list(judgement.verdict)},
@@ -65,6 +65,14 @@ def finish_training(
         return ref, {}
 
     return _finish(engine, lease, judgement, register)
+
+
+def _parent_of(engine: Engine, lease: TrainingLease, new: NewVersion) -> int | None:
+    """Return the version that it began from; the one that was asked for may have served nothing."""
+    if lease.model_version_id is None or new.parent is None:
+        return None
+    asked = get_version(engine, lease.model_version_id)
+    return asked.id if asked.ref == new.parent else None
 
 
 def finish_evaluation(engine: Engine, lease: TrainingLease, judgement: Judgement) -> str:

@@ -1,7 +1,8 @@
 """`standin.py train|evaluate SPEC.json`: says what a trainer says, and dies as it is told.
 
 The spec's config: epochs; hold_at, the epoch after whose checkpoint it waits for `hold` to be
-opened; ending: done, failed, silence, an exit status, or a signal's name. Pictures are not read.
+opened; random: no weights of another model are used; ending: done, failed, silence, an exit status,
+or a signal's name. Pictures are not read.
 """
 
 import hashlib
@@ -43,7 +44,7 @@ def checkpoint(work: Path, epoch: int) -> None:
     say("checkpoint", path=str(folder), sha256=sha256(state), stage="finetune", run=1, epoch=epoch)
 
 
-def write_artifact(folder: Path, seed: int) -> None:
+def write_artifact(folder: Path, seed: int, parent: str | None) -> None:
     folder.mkdir()
     header = json.dumps({"head.bias": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})
     weights = struct.pack("<Q", len(header)) + header.encode() + struct.pack("<ff", seed, 1)
@@ -56,7 +57,7 @@ def write_artifact(folder: Path, seed: int) -> None:
         "weights": {"file": "weights.safetensors", "sha256": sha256(weights)},
         "temperature": 1.5,
         "metrics": {"accuracy": 0.9},
-        "provenance": {},
+        "provenance": {"parent": parent},
     }
     (folder / "model.json").write_text(json.dumps(document))
 
@@ -93,7 +94,9 @@ def done(spec: dict[str, Any], work: Path) -> None:
     (report / "plots" / "confusion.svg").write_text("<svg/>")
     content: dict[str, Any] = {"report": str(report)}
     if spec["kind"] == "train":
-        write_artifact(work / "artifact", spec["seed"])
+        began = spec.get("parent") or "imagenet:1"
+        parent = None if spec["config"].get("random") else began
+        write_artifact(work / "artifact", spec["seed"], parent)
         digest = write_dataset(work / "dataset", Path(spec["root"]))
         content |= {"artifact": str(work / "artifact"), "dataset": str(work / "dataset")}
         content["dataset_digest"] = digest

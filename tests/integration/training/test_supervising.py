@@ -66,6 +66,15 @@ def test_a_training_registers_a_version_with_all_that_it_left(
     assert not work_folder(settings, job.uid).exists()
 
 
+def test_a_model_that_began_with_random_weights_has_no_parent(
+    engine: Engine, context: TrainerContext, submit_training: Submit
+) -> None:
+    job = submit_training(random=True)
+    train(context)
+    version = resolve_model(engine, "birds")
+    assert (job.model, version.parent) == ("imagenet:1", None)
+
+
 def test_progress_epochs_and_words_are_there_to_be_watched(
     engine: Engine, context: TrainerContext, submit_training: Submit
 ) -> None:
