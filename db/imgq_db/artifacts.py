@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from imgq_db.artifact_format import ArtifactDocument, first_fault, output_sizes
 from imgq_db.errors import ArtifactInvalid
-from imgq_db.models import ModelVersion, NewVersion, check_name, register_version
+from imgq_db.models import ModelVersion, NewVersion, check_new_name, register_version
 from imgq_db.settings import Settings
 from imgq_db.training.keeping import touch
 
@@ -33,7 +33,7 @@ def import_artifact(engine: Engine, settings: Settings, name: str, folder: Path)
 
     Raises ArtifactInvalid, ModelExists. Nothing is registered before every byte is checked.
     """
-    check_name(name)
+    check_new_name(name)
     new = read_artifact(folder)
     store_artifact(settings, folder, new.digest)
     version = register_version(engine, name, new)

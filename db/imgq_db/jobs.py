@@ -14,13 +14,14 @@ from sqlalchemy import Connection, Engine, text
 from imgq_db.errors import JobNotFound, NoImageResults, OptionInvalid
 from imgq_db.estimates import Estimate
 from imgq_db.failpoints import failpoint
-from imgq_db.models import resolve_model
+from imgq_db.models import SCRATCH, resolve_model
 from imgq_db.options import ClassifyOptions, check_precision
 from imgq_db.pages import Page, read_cursor, write_cursor
 from imgq_db.quantisations import Agreement, agreement_from_row
 from imgq_db.settings import Settings
 from imgq_db.sources import check_source
-from imgq_db.train_options import SCRATCH, EvaluateOptions, TrainOptions
+from imgq_db.train_options import EvaluateOptions, TrainOptions
+from imgq_db.train_requests import check_training
 from imgq_db.training.progress import PROGRESS_COLUMNS, TrainingProgress, progress_from_row
 
 Options = ClassifyOptions | TrainOptions | EvaluateOptions
@@ -195,10 +196,12 @@ def create_job(engine: Engine, settings: Settings, new: NewJob) -> Job:
     """Accept a job: one committed row, from which everything else follows.
 
     An idempotency key that made a job before gives that job, also if the first answer was lost.
-    Raises ModelNotFound, SourceInvalid, SourceNotAllowed, OptionInvalid.
+    Raises ModelNotFound, SourceInvalid, SourceNotAllowed, OptionInvalid, ArtifactInvalid.
     """
     if not isinstance(new.options, OPTIONS[new.kind]):
         raise OptionInvalid(f"These are no options of a job of the kind {new.kind}.")
+    if isinstance(new.options, TrainOptions):
+        check_training(new.options, settings)
     row = {
         "kind": new.kind.value,
         "name": new.name,

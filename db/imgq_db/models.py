@@ -13,6 +13,8 @@ from imgq_db.errors import ArtifactInvalid, ModelExists, ModelNotFound
 
 BUILTIN_NAME = "imagenet"
 CHAMPION = "champion"
+#: What a training that starts from no weights names as its start, so that no model can.
+SCRATCH = "scratch"
 #: The standing of a version that its own training says not to use.
 FAILED = "failed"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -174,10 +176,20 @@ def register_version(engine: Engine, name: str, new: NewVersion) -> ModelVersion
     The same artifact under the same name again gives the version that is there.
     Raises ArtifactInvalid for an unusable name, ModelExists for the built-in one's.
     """
-    check_name(name)
+    check_new_name(name)
     with engine.begin() as connection:
         version_id, _ = insert_version(connection, name, new, Origin())
     return get_version(engine, version_id)
+
+
+def check_new_name(name: str) -> None:
+    """Raise ArtifactInvalid for a name that no version may get, ModelExists as `check_name`."""
+    check_name(name)
+    if name == SCRATCH:
+        raise ArtifactInvalid(
+            f"{name!r} is no model name: a training that starts from no weights says so.",
+            "Choose another name.",
+        )
 
 
 def check_name(name: str) -> None:

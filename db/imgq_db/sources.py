@@ -56,6 +56,30 @@ def source_folder(uri: str, settings: Settings) -> Path:
     return folder
 
 
+def check_file(name: str, settings: Settings) -> None:
+    """Check a file that a training names, as `check_source` does a folder.
+
+    Raises SourceInvalid, SourceNotAllowed.
+    """
+    uri = _file_uri(name)
+    if uri.startswith("file://") and not settings.local_files:
+        raise SourceNotAllowed(
+            f"This server does not read {name!r}: it is below none of its roots.",
+            _roots_hint(settings),
+        )
+    check_source(uri, settings)
+
+
+def named_file(name: str, settings: Settings) -> Path:
+    """Return the file of this machine that /absolute/path or root:NAME/path means.
+
+    Below a root links are resolved, so that none leads out of it.
+    Raises SourceInvalid, SourceNotAllowed.
+    """
+    check_file(name, settings)
+    return source_folder(_file_uri(name), settings)
+
+
 def source_place(uri: str) -> bytes:
     """Return what a file's name is put behind, with a slash, to know the file in later jobs.
 
@@ -73,6 +97,19 @@ def source_place(uri: str) -> bytes:
 def readable_roots(settings: Settings) -> tuple[str, ...]:
     """Return the values of `job.root` that a process with these settings can read."""
     return (*((FILE_ROOT,) if settings.local_files else ()), *sorted(settings.roots))
+
+
+def _file_uri(name: str) -> str:
+    if name.startswith("root:"):
+        return name
+    if not name.startswith("/"):
+        raise SourceInvalid(
+            f"{name!r} is no absolute path.", "Write /absolute/path or root:NAME/relative/path."
+        )
+    try:
+        return folder_uri(Path(name))
+    except UnicodeEncodeError as error:
+        raise SourceInvalid(f"{name!r} holds half a character.", "No file is called so.") from error
 
 
 def _file_path(uri: str) -> Path:

@@ -6,13 +6,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from imgq_db.errors import OptionInvalid
-from imgq_db.models import BUILTIN_NAME, check_name
+from imgq_db.models import BUILTIN_NAME, SCRATCH, check_name
 
 PRESETS = ("fast", "balanced", "best")
 IMBALANCES = ("auto", "none", "weights", "sampler", "logits")
 AUGMENTATIONS = ("none", "light", "standard", "strong")
-#: A job that starts from no weights: what its `init` and its `model` say.
-SCRATCH = "scratch"
 MAX_CONFIG_BYTES = 64 << 10
 MAX_SEED = 2**31 - 1
 

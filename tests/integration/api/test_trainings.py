@@ -108,6 +108,10 @@ def test_evaluate_job_is_accepted(api: Api, ring: Any, folder: Path) -> None:
         ({"val": 0.6, "test": 0.6}, (422, "option-invalid")),
         ({"config": {"finetun": {}}}, (422, "request-invalid")),
         ({"config": {"weights": "a\0"}}, (422, "option-invalid")),
+        ({"config": {"weights": "/w.safetensors"}}, (422, "option-invalid")),
+        ({"config": {"weights": "w.safetensors"}, "backbone": "x"}, (422, "source-invalid")),
+        ({"group_by": "("}, (422, "option-invalid")),
+        ({"name": "scratch"}, (422, "artifact-invalid")),
     ],
 )
 def test_refused_training_leaves_nothing_behind(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from imgq_db.jobs import Job
+from imgq_db.train_options import TrainOptions
 from imgq_db.training.leases import TrainingLease, claim_training
 from imgq_workers.context import new_uid
 from imgq_workers.training.context import TrainerContext
@@ -20,12 +21,12 @@ from imgq_workers.training.specs import write_spec
 def spec_of(context: TrainerContext, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Claim the next training, and return its specification."""
 
-    def make(**changes: Any) -> dict[str, Any]:
+    def make(there: TrainerContext = context, **changes: Any) -> dict[str, Any]:
         lease: TrainingLease | None = claim_training(
             context.engine, owner=new_uid(), roots=context.roots, lease_seconds=60
         )
         assert lease is not None
-        written = write_spec(context, replace(lease, **changes), tmp_path, None, "cpu")
+        written = write_spec(there, replace(lease, **changes), tmp_path, None, "cpu")
         spec: dict[str, Any] = json.loads(written.read_bytes())
         return spec
 
@@ -69,3 +70,18 @@ def test_of_the_built_in_model_nothing_is_held_to_be_learned(
     spec = spec_of()
 
     assert (Path(spec["learned"]).read_text(), spec["all_learned_known"]) == ("", True)
+
+
+def test_weights_below_a_root_are_named_by_their_path_here(
+    context: TrainerContext,
+    submit_training: Callable[..., Job],
+    spec_of: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+) -> None:
+    submit_training()
+    options = TrainOptions("birds", backbone="resnet18", config={"weights": "root:r/w", "seed": 1})
+    settings = context.settings.model_copy(update={"roots": {"r": tmp_path}})
+    there = replace(context, settings=settings)
+    spec = spec_of(there, options=options)
+
+    assert spec["config"] == {"weights": str(tmp_path.resolve() / "w"), "seed": 1}

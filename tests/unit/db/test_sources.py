@@ -14,6 +14,7 @@ from imgq_db.sources import (
     FILE_ROOT,
     check_source,
     folder_uri,
+    named_file,
     readable_roots,
     source_folder,
     source_place,
@@ -102,6 +103,17 @@ def test_a_root_itself_is_a_source(uri: str) -> None:
 def test_a_double_slash_cannot_turn_a_relative_path_into_an_absolute_one() -> None:
     assert source_folder("root:photos//etc", SERVER) == Path("/data/photos/etc")
     assert source_folder("root:photos/%2Fetc", SERVER) == Path("/data/photos/etc")
+
+
+def test_a_file_is_found_by_its_path_or_below_a_root(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("/etc")
+    settings = Settings(local_files=True, roots={"r": tmp_path})
+    assert named_file("/w/50%.safetensors", settings) == Path("/w/50%.safetensors")
+    assert named_file("root:r/w", settings) == tmp_path.resolve() / "w"
+    with pytest.raises(SourceNotAllowed, match="leads out of its root"):
+        named_file("root:r/out/passwd", settings)
+    with pytest.raises(SourceNotAllowed, match="below none of its roots"):
+        named_file("/etc/passwd", SERVER)
 
 
 def test_readable_roots_are_the_configured_ones_and_files_where_allowed() -> None:

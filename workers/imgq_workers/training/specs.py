@@ -7,10 +7,11 @@ from typing import Any
 
 import structlog
 
-from imgq_db.models import get_version
+from imgq_db.models import SCRATCH, get_version
 from imgq_db.settings import Settings
-from imgq_db.sources import source_folder
-from imgq_db.train_options import SCRATCH, EvaluateOptions, TrainOptions
+from imgq_db.sources import named_file, source_folder
+from imgq_db.train_options import EvaluateOptions, TrainOptions
+from imgq_db.train_requests import WEIGHTS
 from imgq_db.training.leases import TrainingLease
 from imgq_db.training.lineage import trained_on
 from imgq_trainer.crew import usable_cores
@@ -34,7 +35,7 @@ def write_spec(
 ) -> Path:
     """Write the file for this attempt and return it.
 
-    Raises SourceNotAllowed, ModelUnloadable.
+    Raises SourceInvalid, SourceNotAllowed, ModelUnloadable.
     """
     spec = _machine(context.settings, folder, device)
     if isinstance(lease.options, EvaluateOptions) and lease.options.against is not None:
@@ -114,7 +115,7 @@ def _training(
         "name": options.name,
         "preset": options.preset,
         "backbone": options.backbone,
-        "config": options.config,
+        "config": _config(context.settings, options),
         "epochs": options.epochs,
         "max_seconds": _seconds_left(lease, options),
         "image_size": options.image_size,
@@ -125,6 +126,14 @@ def _training(
         "augment": options.augment,
         **_start(context, lease),
     }
+
+
+def _config(settings: Settings, options: TrainOptions) -> dict[str, Any]:
+    """Return the knobs, with the path that a file has on this machine."""
+    weights = options.config.get(WEIGHTS)
+    if weights is None:
+        return options.config
+    return {**options.config, WEIGHTS: str(named_file(weights, settings))}
 
 
 def _seconds_left(lease: TrainingLease, options: TrainOptions) -> float | None:
