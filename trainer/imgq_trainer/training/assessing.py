@@ -17,6 +17,13 @@ from imgq_trainer.training.pictures import Stop
 from imgq_trainer.training.scoring import Judge
 from imgq_trainer.training.spec import EvaluateSpec
 
+#: paths that mean something to nobody but the machine that evaluates
+PLACES = {"work_dir", "artifact", "learned"}
+NO_PROBE = (
+    "There is no linear probe to compare with: it takes training pictures to fit one, and an"
+    " evaluation has none. The report of the version's training has the comparison."
+)
+
 
 def run_evaluation(spec: EvaluateSpec, events: Events, stop: Stop) -> None:
     """Evaluate and report; the last event is `done`. Raises TrainerError, Stopped."""
@@ -39,11 +46,12 @@ def run_evaluation(spec: EvaluateSpec, events: Events, stop: Stop) -> None:
         judge = Judge(spec.root, limits, crew, device, stop, events.progress)
         scored = judge.score(judge.classifier(artifact), dataset.examples)
         events.stage(Stage.REPORT)
-        title = str(artifact.model.provenance.get("title") or spec.artifact.name)
+        name = spec.name or str(artifact.model.provenance.get("title") or "a model without a name")
         told = Told(
-            title=f"Evaluation of {title}",
-            model=title,
-            settings=spec.model_dump(mode="json", exclude={"work_dir"}),
+            title=f"Evaluation of {name}",
+            model=name,
+            settings=spec.model_dump(mode="json", exclude=PLACES),
+            notes=[NO_PROBE],
             digests={"model": artifact.digest},
         )
         verdict = judge_model(

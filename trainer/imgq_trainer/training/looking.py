@@ -24,6 +24,7 @@ PHOTO_SIDE = 128
 #: as much of the sample must be as the whole is said to be
 MOST = 0.9
 FEW = 0.1
+Fit = Literal["crop", "pad", "squash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,7 @@ def look_at(root: Path, examples: Sequence[Example], limits: ReadLimits) -> Look
     return Looks(tuple(sizes), transparent)
 
 
-def fitted(
-    how: Preprocessing, fit: Literal["crop", "pad", "squash"], side: int | None
-) -> Preprocessing:
+def fitted(how: Preprocessing, fit: Fit, side: int | None) -> Preprocessing:
     """Return the preprocessing with another fit, and another side of what the network sees.
 
     What is cut away is a multiple of 4 pixels: then the centre of the centre is serving's centre,

@@ -19,6 +19,7 @@ from imgq_trainer.datasets.values import Dataset, Split
 from imgq_trainer.evaluating.calibration import fit_temperature
 from imgq_trainer.evaluating.scored import Scored
 from imgq_trainer.file_pixels import ReadLimits
+from imgq_trainer.training.baselines import make_baseline
 from imgq_trainer.training.candidates import Candidate, Pool, Workshop
 from imgq_trainer.training.checkpoints import Checkpoint, Keeper, read_checkpoint
 from imgq_trainer.training.choosing import Choice, Makers
@@ -39,7 +40,13 @@ from imgq_trainer.training.learned import known_of
 from imgq_trainer.training.looking import look_at
 from imgq_trainer.training.loop import Loop
 from imgq_trainer.training.machine import Machine
-from imgq_trainer.training.pictures import Pictures, Stop, decoded_pictures, store_pictures
+from imgq_trainer.training.pictures import (
+    DecodedPictures,
+    Pictures,
+    Stop,
+    decoded_pictures,
+    store_pictures,
+)
 from imgq_trainer.training.plans import check_disk, check_start, make_plan, pictures_fit
 from imgq_trainer.training.scoring import Judge
 from imgq_trainer.training.spec import TrainSpec
@@ -59,6 +66,10 @@ NOT_IDENTITY = {
     "learned",
     "all_learned_known",
 }
+
+
+#: paths that mean something to nobody but the machine that trains
+PLACES = {"work_dir", "resume", "init_artifact", "learned"}
 
 
 def run_training(spec: TrainSpec, events: Events, stop: Stop) -> None:
@@ -114,7 +125,14 @@ class _Training:
         choice = makers.choose()
         final, refitted = makers.refitted(choice.best)
         self.events.log(refitted)
-        self._finish(choice, final, [*notes, choice.words, refitted])
+        notes += [choice.words, refitted]
+        probe = choice.probe
+        if probe is None:
+            models = self.spec.work_dir / "models"
+            probe, compared = make_baseline(shop, models, plan.how.fit, self._decoded)
+            self.events.log(compared)
+            notes.append(compared)
+        self._finish(choice, probe, final, notes)
 
     def _workshop(self, pool: Pool) -> Workshop:
         folder, spec = self.spec.work_dir, self.spec
@@ -131,20 +149,26 @@ class _Training:
     def _pictures(self, how: Preprocessing) -> Pictures:
         """Return what is learned from in a view, stored unless it is used once or is too large."""
         if how not in self.views:
-            spec, examples = self.spec, Pool(self.dataset).examples
-            pictures = decoded_pictures(spec.root, examples, how, self.limits, self.crew)
-            self.views[how] = source = self.stack.enter_context(pictures)
-            if spec.preset != "fast" and pictures_fit(
-                spec.work_dir, self.config, len(examples), how
-            ):
+            spec, source = self.spec, self._decoded(how)
+            self.views[how] = source
+            if spec.preset != "fast" and pictures_fit(spec.work_dir, self.config, len(source), how):
                 folder = spec.work_dir / "cache"
                 self.views[how] = store_pictures(
                     source, folder, self.machine.stop, self.events.progress
                 )
         return self.views[how]
 
-    def _finish(self, choice: Choice, final: Candidate, notes: list[str]) -> None:
-        best, probe = choice.best, choice.probe
+    def _decoded(self, how: Preprocessing) -> DecodedPictures:
+        """Return what is learned from in a view, to be used once."""
+        examples = Pool(self.dataset).examples
+        pictures = decoded_pictures(self.spec.root, examples, how, self.limits, self.crew)
+        return self.stack.enter_context(pictures)
+
+    def _finish(
+        self, choice: Choice, probe: Candidate | None, final: Candidate, notes: list[str]
+    ) -> None:
+        """probe: what the model is compared with, if it is not that itself."""
+        best = choice.best
         work, spec, dataset = self.spec.work_dir, self.spec, self.dataset
         self.events.stage(Stage.CALIBRATE)
         pool = Pool(dataset)
@@ -246,5 +270,5 @@ def _identity(spec: TrainSpec, dataset: Dataset) -> str:
 
 
 def _settings(spec: TrainSpec, config: Config) -> dict[str, JsonValue]:
-    asked = spec.model_dump(mode="json", exclude={"config", "work_dir", "resume"})
+    asked = spec.model_dump(mode="json", exclude={"config", *PLACES})
     return {**asked, "config": config.model_dump(mode="json")}

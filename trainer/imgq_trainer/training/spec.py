@@ -76,6 +76,8 @@ class TrainSpec(_Spec):
 class EvaluateSpec(_Spec):
     kind: Literal["evaluate"]
     artifact: Absolute
+    #: what the version is called, "birds:3", for the report
+    name: str | None = Field(default=None, min_length=1, max_length=300)
 
 
 class CompareSpec(_Spec):

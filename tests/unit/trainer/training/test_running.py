@@ -59,13 +59,46 @@ def trained(plain_spec: SpecOf, colours: Path, tmp_path_factory: pytest.TempPath
 
 def test_a_training_from_nothing_ends_with_a_model_and_its_report(trained: Said) -> None:
     done = trained[-1]
-    assert stages(trained) == ["scan", "scratch", "refit", "calibrate", "evaluate", "report"]
+    assert stages(trained) == [
+        *("scan", "scratch", "refit", "probe", "calibrate", "evaluate", "report")
+    ]
     model = load_artifact(Path(done["artifact"])).model
     assert model.labels == ("blue", "green", "red")
     assert model.metrics == done["metrics"]
     assert model.provenance["dataset"] == done["dataset_digest"]
     assert (Path(done["report"]) / "report.html").exists()
     assert read_dataset(Path(done["dataset"])).digest == done["dataset_digest"]
+
+
+def report_of(said: Said) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((Path(said[-1]["report"]) / "report.json").read_bytes())
+    return report
+
+
+def test_a_network_from_nothing_is_compared_with_the_default_models_probe(trained: Said) -> None:
+    report = report_of(trained)
+
+    assert [one["name"] for one in report["evaluation"]["baselines"]] == ["majority", "probe"]
+    assert "on the features of imagenet:1" in report["notes"][-1]
+    assert any("the linear probe" in sentence for sentence in trained[-1]["verdict"])
+
+
+def test_without_the_default_model_there_is_no_probe_and_the_report_says_so(
+    parsed: Parsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgq_trainer.lite_weights.PACKAGE", "a_package_that_is_not_here")
+    said = run(parsed(backbone="test_resnet", image_size=32, epochs=1))
+
+    assert "There is no linear probe to compare with." in report_of(said)["notes"][-1]
+
+
+def test_a_report_names_no_place_of_the_machines_own(
+    parsed: Parsed, trained: Said, own_model: Artifact
+) -> None:
+    spec = parsed(init="imagenet", init_artifact=str(own_model.folder), preset="fast", config={})
+
+    assert "init_artifact" not in report_of(run(spec))["settings"]
+    assert {"root", "preset", "config"} <= report_of(trained)["settings"].keys()
 
 
 def test_serving_equals_evaluation_picture_by_picture(trained: Said, colours: Path) -> None:
@@ -213,6 +246,7 @@ def test_a_model_is_evaluated_on_new_pictures(trained: Said, colours: Path, tmp_
         "root": str(colours),
         "work_dir": str(tmp_path / "judged"),
         "artifact": done["artifact"],
+        "name": "colours:1",
         "threads": 2,
         "max_pixels": 10**6,
         "max_file_bytes": 10**6,
@@ -224,7 +258,10 @@ def test_a_model_is_evaluated_on_new_pictures(trained: Said, colours: Path, tmp_
     event = json.loads(said.getvalue().splitlines()[-1])
     assert (event["event"], event["metrics"]["pictures"]) == ("done", 42)
     assert event["artifact"] == done["artifact"]
-    assert (tmp_path / "judged" / "report" / "report.html").exists()
+    report = json.loads((tmp_path / "judged" / "report" / "report.json").read_bytes())
+    assert (report["title"], report["model"]) == ("Evaluation of colours:1", "colours:1")
+    assert done["artifact"] not in json.dumps(report["settings"])
+    assert "There is no linear probe to compare with" in report["notes"][0]
 
 
 def test_pictures_that_were_learned_from_are_counted_with_their_likes(
