@@ -46,8 +46,9 @@ def test_a_dead_queue_delays_a_job_and_says_so(stack: Any, photos: Path) -> None
 def test_ctrl_c_detaches_and_never_cancels(stack: Any, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
-    for number in range(150):
-        (folder / f"{number:03d}.jpg").write_bytes((photos / "china.jpg").read_bytes())
+    (folder / "0000.jpg").write_bytes((photos / "china.jpg").read_bytes())
+    for number in range(1, 1_200):  # seconds of work
+        (folder / f"{number:04d}.jpg").hardlink_to(folder / "0000.jpg")
     controller, terminal = pty.openpty()
     following = subprocess.Popen(
         [str(IMGQ), "submit-folder", str(folder), "--name", "detached", "--no-cache"],
