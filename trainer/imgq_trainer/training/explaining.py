@@ -16,6 +16,7 @@ from imgq_trainer.datasets.paths import path_to_text
 from imgq_trainer.datasets.values import Example
 from imgq_trainer.datasets.verifying import read_example
 from imgq_trainer.decoding import decode, prepare_pillow
+from imgq_trainer.evaluating.evaluation import MOST_MISTAKES
 from imgq_trainer.evaluating.scored import Scored, probabilities
 from imgq_trainer.networks import PixelNetwork
 from imgq_trainer.outcomes import Rejection
@@ -24,7 +25,7 @@ from imgq_trainer.reading import open_root
 from imgq_trainer.reporting.values import Picture
 from imgq_trainer.training.scoring import Judge
 
-MISTAKES, OVERLAYS = 24, 8
+OVERLAYS = 8
 #: of a thumbnail's longer side, in pixels
 THUMBNAIL = 160
 HEAT = 0.45
@@ -34,7 +35,7 @@ def mistakes(judge: Judge, examples: Sequence[Example], scored: Scored, t: float
     """Return the most confident mistakes, as people see them. t: the temperature."""
     confidence = probabilities(scored.logits, t).max(axis=1)
     wrong = np.flatnonzero(~scored.correct)
-    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES].tolist()
+    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES].tolist()
     pictures = zip(order, _decoded(judge, [examples[row] for row in order]), strict=True)
     return [
         _picture(scored, row, image, float(confidence[row]))
