@@ -13,6 +13,7 @@ TrainerError
     ├── ManifestInvalid
     ├── ManifestNamesMissing
     ├── NothingReadable
+    ├── PicturesTooSmall
     ├── TooFewClasses
     └── TooFewPictures
 """
@@ -58,6 +59,17 @@ class NothingReadable(DatasetError):
     def __init__(self, root: Path, found: int) -> None:
         of = f"of {found} files in {root} none" if found else f"in {root} nothing"
         super().__init__(f"There is no picture to learn from: {of} is a readable picture.")
+
+
+class PicturesTooSmall(DatasetError):
+    hint = "Check how the pictures were made, and train on whole ones."
+
+    def __init__(self, count: int, of: int, least_side: int) -> None:
+        super().__init__(
+            f"{count} of {of} pictures are smaller than {least_side} pixels on a side: too small to"
+            " show anything."
+        )
+        self.count = count
 
 
 class LabelsDifferByCase(DatasetError):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from imgq_trainer.datasets.duplicates import Likeness
-from imgq_trainer.datasets.gathering import Gathered
+from imgq_trainer.datasets.gathering import LEAST_SIDE, Gathered
 from imgq_trainer.datasets.listing import Listing, to_label
 from imgq_trainer.datasets.splitting import SIDES, Sides
 from imgq_trainer.datasets.values import Conflict, Counts, Example, Findings, Leak, Move, Split
@@ -74,6 +74,8 @@ def _say(labels: Sequence[str], findings: Findings, found: Found) -> Iterator[st
         yield f"{_were(len(findings.corrupt), 'file')} left out as unreadable."
     if findings.ignored:
         yield f"{_were(len(findings.ignored), 'entry', 'entries')} ignored."
+    if tiny := found.gathered.tiny:
+        yield f"{_were(tiny, 'picture')} found to be smaller than {LEAST_SIDE} pixels on a side."
     empty = sorted(set(found.listing.labels) - {to_label(label) for label in labels})
     if empty:
         yield f"There is no picture at all under {_names(empty)}: no class was made of it."

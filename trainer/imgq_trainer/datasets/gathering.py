@@ -17,6 +17,8 @@ from imgq_trainer.datasets.values import Fault, Ignored
 from imgq_trainer.file_pixels import ReadLimits
 from imgq_trainer.outcomes import Rejection, Status
 
+#: the shorter side of a picture that shows something, in pixels
+LEAST_SIDE = 4
 #: called with how many files are done, and of how many; None while they are listed
 Progress = Callable[[int, int | None], None]
 Stop = Callable[[], bool]
@@ -40,6 +42,11 @@ class Gathered:
     looks: Looks
     corrupt: tuple[Fault, ...]
     ignored: tuple[Ignored, ...]
+
+    @property
+    def tiny(self) -> int:
+        """How many of the pictures are too small to show anything."""
+        return int((self.looks.sizes.min(axis=1, initial=LEAST_SIDE) < LEAST_SIDE).sum())
 
 
 def list_source(source: Source, stop: Stop) -> Listing:

@@ -18,11 +18,20 @@ from imgq_trainer.datasets.errors import (
     GroupStraddles,
     LabelsUnknown,
     NothingReadable,
+    PicturesTooSmall,
     TooFewClasses,
     TooFewPictures,
 )
 from imgq_trainer.datasets.findings import Found, find
-from imgq_trainer.datasets.gathering import Gathered, Progress, Source, Stop, gather, list_source
+from imgq_trainer.datasets.gathering import (
+    LEAST_SIDE,
+    Gathered,
+    Progress,
+    Source,
+    Stop,
+    gather,
+    list_source,
+)
 from imgq_trainer.datasets.listing import Listing, to_label
 from imgq_trainer.datasets.snapshots import dataset_of
 from imgq_trainer.datasets.splitting import (
@@ -65,6 +74,8 @@ def make_dataset(
     if len(listing.labels) < LEAST_CLASSES:
         raise TooFewClasses(listing.labels)
     gathered = gather(source, listing, limits=limits, crew=crew, stop=stop, progress=progress)
+    if gathered.tiny > len(gathered.files) / 2:
+        raise PicturesTooSmall(gathered.tiny, len(gathered.files), LEAST_SIDE)
     likeness = _likeness(gathered, stop, progress)
     pictures, conflicts = _without_conflicts(gathered, likeness)
     labels = _labels(listing, gathered)

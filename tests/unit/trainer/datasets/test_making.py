@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from imgq_trainer.crew import Crew
 from imgq_trainer.datasets.errors import (
@@ -13,6 +14,7 @@ from imgq_trainer.datasets.errors import (
     GroupStraddles,
     LabelsUnknown,
     NothingReadable,
+    PicturesTooSmall,
     TooFewClasses,
     TooFewPictures,
 )
@@ -45,6 +47,26 @@ def test_a_picture_becomes_an_example(make: Make, fill: Fill, tmp_path: Path) ->
     split = sides(dataset)[b"b/0001.png"]
     assert dataset.examples[5] == Example(b"b/0001.png", 1, split, digest, None, 5)
     assert [sum(counts) for counts in dataset.findings.counts] == [4, 4]
+
+
+def shrink(folder: Path, count: int) -> None:
+    """Make the first so many of a folder's pictures 1 x 1."""
+    for number, path in enumerate(sorted(folder.glob("*.png"))[:count]):
+        path.write_bytes(encoded(Image.new("RGB", (1, 1), (number, 40, 40))))
+
+
+def test_pictures_of_a_few_pixels_are_told(make: Make, fill: Fill) -> None:
+    shrink(fill("a", *range(4)), 1)
+    shrink(fill("b", *range(10, 14)), 1)
+    notes = make().findings.notes
+    assert "2 pictures were found to be smaller than 4 pixels on a side." in notes
+
+
+def test_nothing_is_learned_from_pictures_of_a_few_pixels(make: Make, fill: Fill) -> None:
+    for label, seed in (("a", 0), ("b", 10)):
+        shrink(fill(label, *range(seed, seed + 4)), 3)
+    with pytest.raises(PicturesTooSmall, match="6 of 8 pictures are smaller than 4 pixels"):
+        make()
 
 
 def test_planted_copies_never_straddle_the_split(make: Make, fill: Fill) -> None:
