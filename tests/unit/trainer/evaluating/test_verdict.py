@@ -173,6 +173,14 @@ def test_a_model_that_has_two_pictures_right_is_not_praised() -> None:
     assert found.intervals.accuracy == (1, 1) and found.intervals.accuracy_widest[0] < 0.4
 
 
+def test_eight_pictures_cannot_show_that_a_model_is_better_and_it_is_not_called_no_better() -> None:
+    truth = np.repeat([0, 1], 4)
+    found = judged(model(truth, np.eye(3)[truth] * 9.0))
+
+    assert found.standing == "weak"
+    assert "cannot be told from 8 pictures: 100 % right against 50 %." in found.verdict[0]
+
+
 def test_confidence_is_not_called_trustworthy_after_a_few_pictures() -> None:
     found = judged(signals(12, 50))
 
