@@ -216,7 +216,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
             read_artifact(folder)
 
 
-@pytest.mark.parametrize("name", ["", "Birds", "a b", "a/b", "../a", "-a", "a:1", "a@b", "a" * 64])
+@pytest.mark.parametrize(
+    "name", ["", "Birds", "a b", "a/b", "../a", "-a", "a:1", "a@b", "scratch", "a" * 64]
+)
 def test_an_unusable_name_is_refused(name: str, engine: Engine) -> None:
     with pytest.raises(ArtifactInvalid):
         register_version(engine, name, NEW)

@@ -60,7 +60,7 @@ def test_what_a_model_learned_from_is_written_down_for_whoever_judges_it(
     # The stand-in trains on the first picture of each label, and tests on the last.
     assert len(Path(judged["learned"]).read_text().split()) == 2
     assert (judged["all_learned_known"], trained["all_learned_known"]) == (True, True)
-    assert trained["parent"] == "birds:1"
+    assert (judged["name"], trained["parent"]) == ("birds:1", "birds:1")
 
 
 def test_of_the_built_in_model_nothing_is_held_to_be_learned(

@@ -51,7 +51,8 @@ def write_spec(
     else:
         spec |= _source(context.settings, lease)
         version = get_version(context.engine, _version_id(lease))
-        spec |= {"kind": "evaluate", "artifact": str(artifact_of(context, version))}
+        artifact = str(artifact_of(context, version))
+        spec |= {"kind": "evaluate", "artifact": artifact, "name": version.ref}
         spec |= _learned(context, lease, folder)
     path = folder / SPEC_FILE
     path.write_text(json.dumps(spec, ensure_ascii=False, indent=1))
