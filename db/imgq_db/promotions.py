@@ -164,7 +164,8 @@ def _decide(
         return known
     reasons = known.reasons if known else _label_reasons(connection, model, current, version)
     if wish.force:
-        return replace(change, decision=Decision.FORCED, reasons=reasons or (NOT_COMPARED,))
+        against = (*reasons, *_verdict_reasons(version))
+        return replace(change, decision=Decision.FORCED, reasons=against or (NOT_COMPARED,))
     return replace(change, decision=Decision.REFUSED, reasons=reasons) if reasons else None
 
 

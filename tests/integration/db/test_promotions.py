@@ -69,6 +69,9 @@ def test_a_version_that_its_training_failed_becomes_champion_by_force_alone(
     alias = promote(engine, failed, "champion", force=True)
     assert (alias.version, told(alias)) == (3, [(None, 3, "refused"), (None, 3, "forced")])
     assert {change.reasons for change in alias.history} == {refused.value.reasons}
+    promote(engine, birds[0], "champion", force=True)
+    again = promote(engine, failed, "champion", force=True)
+    assert again.history[0].reasons == refused.value.reasons
 
 
 def test_the_next_one_waits_for_a_comparison(engine: Engine, birds: list[ModelVersion]) -> None:
