@@ -25,18 +25,26 @@ from imgq_db.sources import readable_roots
 from imgq_db.workers import beat_worker, remove_worker, start_draining
 from imgq_workers.app import make_celery
 from imgq_workers.context import WORKER_NAME, WORKER_UID, new_uid
+from imgq_workers.stopping import end_within
 from imgq_workers.watching import watching
+
+#: What a stop may take beside the child's letting go.
+STOP_MARGIN_SECONDS = 15
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a worker process is called, shown as, and woken by."""
+    """What a worker process is called, shown as, and woken by.
+
+    stop_seconds: how long its child may take to let go of its work.
+    """
 
     name: str
     shown_queue: str
     queues: tuple[str, ...]
+    stop_seconds: float
 
 
 def run_worker(settings: Settings, *, name: str = "worker", modules: Sequence[str] = ()) -> None:
@@ -47,7 +55,7 @@ def run_worker(settings: Settings, *, name: str = "worker", modules: Sequence[st
     # A thread that waits must not spin: the other core's work is worth more.
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     app = make_celery(settings, modules=modules)
-    serve(settings, app, Role(name, CLASSIFY, (LIST, CLASSIFY)))
+    serve(settings, app, Role(name, CLASSIFY, (LIST, CLASSIFY), settings.loop_seconds))
 
 
 def serve(settings: Settings, app: Celery, role: Role) -> None:
@@ -61,7 +69,7 @@ def serve(settings: Settings, app: Celery, role: Role) -> None:
     engine = make_engine(settings, role="worker")
     _await_schema(engine, settings)
     with (
-        _shown_as_alive(engine, settings, uid, role.shown_queue),
+        _shown_as_alive(engine, settings, uid, role),
         watching(engine, settings, uid, make_ring(settings)),
     ):
         app.worker_main(
@@ -97,15 +105,18 @@ def _await_schema(engine: Engine, settings: Settings) -> None:
 
 
 @contextmanager
-def _shown_as_alive(engine: Engine, settings: Settings, uid: UUID, queue: str) -> Iterator[None]:
+def _shown_as_alive(engine: Engine, settings: Settings, uid: UUID, role: Role) -> Iterator[None]:
     """Keep this worker's row of the worker table, and ask the child to drain on SIGTERM."""
     stopped, draining = threading.Event(), threading.Event()
     beats = threading.Thread(
-        target=_beat, args=(engine, settings, uid, queue, stopped, draining), daemon=True
+        target=_beat,
+        args=(engine, settings, uid, role.shown_queue, stopped, draining),
+        daemon=True,
     )
 
     def drain(**_: object) -> None:
         draining.set()  # for the beats: the database may be away just now
+        end_within(role.stop_seconds + STOP_MARGIN_SECONDS)
         _tell(lambda: start_draining(engine, uid))
 
     signals.worker_shutting_down.connect(drain, weak=False)

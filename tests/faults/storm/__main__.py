@@ -158,7 +158,7 @@ def _settle(stack: Stack, storm: Storm) -> None:
         member.leave()
     if not wait_until(
         lambda: not any(member.runs() for member in stack.members.values()),
-        seconds=30,
+        seconds=45,  # a worker's own limit is below that
         tend=lambda: None,
     ):
         still = [member.name for member in stack.members.values() if member.runs()]

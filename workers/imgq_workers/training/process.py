@@ -10,4 +10,5 @@ TASKS = "imgq_workers.training.tasks"
 
 def run_trainer(settings: Settings, *, name: str = "trainer") -> None:
     """Run one supervisor until SIGTERM; its training then writes a checkpoint and is given back."""
-    serve(settings, make_celery(settings, tasks=TASKS), Role(name, TRAIN, (TRAIN,)))
+    role = Role(name, TRAIN, (TRAIN,), settings.train_stop_seconds)
+    serve(settings, make_celery(settings, tasks=TASKS), role)
