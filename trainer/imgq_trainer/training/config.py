@@ -128,7 +128,9 @@ SCRATCH: dict[str, Any] = {
 
 class Config(_Knobs):
     weights: str | None = Field(
-        None, description="safetensors file of the named backbone's weights, an absolute path"
+        None,
+        description="safetensors file of the named backbone's weights: an absolute path, or on a"
+        " server root:NAME/path",
     )
     imbalance: Imbalance = Field(
         "auto",
