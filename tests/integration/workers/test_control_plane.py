@@ -17,8 +17,8 @@ from imgq_workers.loop import work
 
 FILES, CHUNK = 3_200, 16
 #: Is a folder to be listed, which job, its chunk; the end of the chunk; is the job through, are its
-#: counters due: 6 or 7. What goes by time adds to that on a slow machine: drains, signs of activity,
-#: counters.
+#: counters due: 6 or 7. On a slow machine, what goes by time adds to that: drains, signs of
+#: activity, counters.
 STATEMENTS_A_CHUNK = 9.5
 
 
