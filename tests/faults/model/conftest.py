@@ -7,7 +7,8 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from imgq_db import cancelling
 
-for module in ("classifying_machine", "classifying_world", "training_machine"):
+MACHINES = ("machine", "listing_machine", "claiming_machine", "classifying_machine")
+for module in (*MACHINES, "classifying_world", "training_machine"):
     pytest.register_assert_rewrite(f"{__package__}.{module}")
 
 from .classifying import CANCEL_BATCH  # noqa: E402

@@ -9,7 +9,6 @@ from uuid import uuid4
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
-    RuleBasedStateMachine,
     initialize,
     invariant,
     multiple,
@@ -17,9 +16,8 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine, text
 
-from imgq_db.cancelling import cancel_job
 from imgq_db.closing import close_finished_jobs
-from imgq_db.deleting import delete_job, purge_deleted
+from imgq_db.deleting import purge_deleted
 from imgq_db.errors import JobNotFound, JobStillRunning, LeaseLost
 from imgq_db.jobs import JobError, JobKind, NewJob, create_job
 from imgq_db.models import NewVersion
@@ -40,8 +38,8 @@ from imgq_db.training.leases import (
 from imgq_db.training.outcomes import Judgement, finish_training
 
 from .classifying import LEGAL
-from .clock import StillClock
-from .tables import broken_rules, empty
+from .machine import Machine
+from .tables import broken_rules
 from .training import IDLE_ATTEMPTS, LEASE_SECONDS, Attempt, TrainJob
 
 CRASHED = JobError("trainer-crashed", "The trainer crashed", "It did.", "Look at its log.")
@@ -78,17 +76,14 @@ def checkpoint(number: int) -> CheckpointWritten:
     return CheckpointWritten(path, f"{number:064}", stage="finetune", run=1, epoch=number)
 
 
-class TrainingMachine(RuleBasedStateMachine):
-    """Whatever is asked of the tables is asked of the model too, and the answers must agree."""
+class TrainingMachine(Machine):
+    """Trainings are claimed, resumed, finished, cancelled and lost."""
 
     jobs: Bundle[TrainJob] = Bundle("jobs")
     tries: Bundle[Attempt] = Bundle("tries")
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
-        super().__init__()
-        empty(engine)
-        self.engine, self.settings, self.clock = engine, settings, StillClock(engine)
-        self.clock.start()
+        super().__init__(engine, settings)
         self.known: list[TrainJob] = []
         self.attempts: list[Attempt] = []
         self.versions: dict[str, int] = {}
@@ -118,13 +113,6 @@ class TrainingMachine(RuleBasedStateMachine):
     def cancel(self, job: TrainJob) -> None:
         self._cancel(job)
 
-    def _cancel(self, job: TrainJob) -> None:
-        if job.deleted:
-            self._refused(JobNotFound, lambda: cancel_job(self.engine, job.uid))
-            return
-        job.cancel(self.clock.now)
-        assert cancel_job(self.engine, job.uid).state == job.state
-
     @rule(target=jobs, job=jobs)
     def retry(self, job: TrainJob) -> Any:
         def act() -> Any:
@@ -140,16 +128,7 @@ class TrainingMachine(RuleBasedStateMachine):
 
     @rule(job=jobs)
     def delete(self, job: TrainJob) -> None:
-        def act() -> None:
-            delete_job(self.engine, job.uid)
-
-        if job.deleted:
-            self._refused(JobNotFound, act)
-        elif not job.ended:
-            self._refused(JobStillRunning, act)
-        else:
-            act()
-            job.deleted = True
+        if self._delete(job):
             while purge_deleted(self.engine):
                 pass
 
@@ -344,11 +323,3 @@ class TrainingMachine(RuleBasedStateMachine):
             self.close()
             self.the_tables_hold_what_they_must()
             assert [job for job in self.kept if not job.ended] == []
-
-    @staticmethod
-    def _refused(error: type[Exception], act: Callable[[], object]) -> Any:
-        try:
-            act()
-        except error:
-            return multiple()
-        raise AssertionError(f"{error.__name__} was not raised")
