@@ -21,9 +21,10 @@ from imgq_trainer.engines import (
     Tile,
     check_precision,
     choose_engine,
+    compute_tile,
 )
 from imgq_trainer.errors import DeviceUnavailable, EngineUnavailable, ScoresNotFinite
-from imgq_trainer.networks import pixel_network
+from imgq_trainer.networks import PixelNetwork, pixel_network
 from imgq_trainer.openvino_engine import openvino_engine
 from imgq_trainer.plain_jpeg import decoder_name
 from imgq_trainer.preprocessing import Pixels
@@ -73,7 +74,7 @@ class Classifier:
         tiles = [pictures[at : at + self.tile] for at in range(0, len(pictures), self.tile)]
         if not tiles:
             return np.empty((0, len(self.labels)), np.float32)
-        logits = np.concatenate([self._compute(tile) for tile in tiles])
+        logits = np.concatenate([compute_tile(self.logits, self.tile, tile) for tile in tiles])
         scores = _softmax(np.divide(logits, self.temperature, dtype=np.float32))
         numbers = np.isfinite(scores).all(axis=1)
         if not numbers.any() and not self._is_sound(pictures.shape[1:]):
@@ -84,15 +85,7 @@ class Classifier:
     def _is_sound(self, shape: tuple[int, ...]) -> bool:
         """Tell a broken model from pictures that are too much for it: a black one never is."""
         black = np.zeros((1, *shape), np.uint8)
-        return bool(np.isfinite(self._compute(black)).all())
-
-    def _compute(self, pictures: Tile) -> Logits:
-        """Run one tile, filled up to its full size: (1..tile, H, W, 3) -> (1..tile, K)."""
-        missing = self.tile - len(pictures)
-        if missing:
-            filling = np.zeros((missing, *pictures.shape[1:]), np.uint8)
-            pictures = np.concatenate([pictures, filling])
-        return self.logits(np.ascontiguousarray(pictures))[: self.tile - missing]
+        return bool(np.isfinite(compute_tile(self.logits, self.tile, black)).all())
 
 
 def load_classifier(
@@ -121,7 +114,8 @@ def load_classifier(
         raise ValueError("threads must be at least 1")
     torch.set_num_threads(1)  # pictures are handled side by side, each on one thread
     cores = threads or usable_cores()
-    ready = _make_ready(artifact, place, engine, precision, cores, ranges)
+    network, crop = pixel_network(artifact), artifact.model.preprocessing.crop
+    ready = ready_engine(network, crop, place, precision, cores, asked=engine, ranges=ranges)
     arithmetic = f"{precision}-{ranges.digest[:SHOWN_DIGITS]}" if ranges else precision
     model = artifact.model
     ahead = device_decodes(str(place), precision, wanted=gpu_decode)
@@ -140,15 +134,21 @@ def load_classifier(
     )
 
 
-def _make_ready(
-    artifact: Artifact,
+def ready_engine(
+    network: PixelNetwork,
+    crop: int,
     place: torch.device,
-    asked: str,
     precision: str,
     threads: int,
-    ranges: Ranges | None,
+    *,
+    asked: str = "auto",
+    ranges: Ranges | None = None,
 ) -> Engine:
-    network, crop = pixel_network(artifact), artifact.model.preprocessing.crop
+    """Compile a network for a device; torch computes what OpenVINO does not know.
+
+    crop: the side of a picture in pixels. asked: an engine's name, or "auto".
+    Raises EngineUnavailable, QuantisationRefused, RangesInvalid.
+    """
     if choose_engine(asked, str(place)) is EngineName.OPENVINO:
         try:
             return openvino_engine(network, crop, precision, threads, ranges)

@@ -90,3 +90,12 @@ def _gpu_has_bf16(device: str) -> bool:
         return torch.cuda.get_device_capability(device) >= FIRST_BF16_GPU
     except (AssertionError, RuntimeError, ValueError):  # loading a model there says what is wrong
         return False
+
+
+def compute_tile(logits: Callable[[Tile], Logits], tile: int, pictures: Tile) -> Logits:
+    """Run one tile, filled up to its full size: (1..tile, H, W, 3) -> (1..tile, K)."""
+    missing = tile - len(pictures)
+    if missing:
+        filling = np.zeros((missing, *pictures.shape[1:]), np.uint8)
+        pictures = np.concatenate([pictures, filling])
+    return logits(np.ascontiguousarray(pictures))[: tile - missing]

@@ -9,13 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from imgq_trainer.classifier import ready_engine
 from imgq_trainer.crew import Crew
-from imgq_trainer.engines import Engine, EngineName, choose_engine, precisions
-from imgq_trainer.errors import EngineUnavailable
+from imgq_trainer.engines import Engine, choose_engine, compute_tile, precisions
 from imgq_trainer.networks import PixelNetwork
-from imgq_trainer.openvino_engine import openvino_engine
 from imgq_trainer.preprocessing import Pixels
-from imgq_trainer.torch_engine import torch_engine
 from imgq_trainer.training.errors import OutOfMemory
 from imgq_trainer.training.events import Stage
 from imgq_trainer.training.machine import is_out_of_memory
@@ -80,20 +78,11 @@ def _engine(network: nn.Module, pictures: Pictures, device: str, threads: int) -
     headless: Any = copy.deepcopy(network)
     headless.reset_classifier(0)
     seeing = PixelNetwork(headless, pictures.how).eval()
-    chosen = choose_engine("auto", device)
-    precision = precisions(device, chosen)[0]
+    precision = precisions(device, choose_engine("auto", device))[0]
     torch.set_num_threads(1)  # pictures are handled side by side, each on one thread
-    if chosen is EngineName.OPENVINO:
-        try:
-            return openvino_engine(seeing, pictures.how.crop, precision, threads)
-        except EngineUnavailable:
-            pass  # an operation that it does not know; torch computes anything
-    return torch_engine(seeing, pictures.how.crop, torch.device(device), precision)
+    return ready_engine(seeing, pictures.how.crop, torch.device(device), precision, threads)
 
 
 def _compute(engine: Engine, pixels: Pixels) -> Features:
-    missing = engine.tile - len(pixels)
-    filling = np.zeros((missing, *pixels.shape[1:]), np.uint8)
-    tile = np.ascontiguousarray(np.concatenate([pixels, filling]))
-    features: Features = engine.logits(tile)[: len(pixels)].reshape(len(pixels), -1)
-    return features
+    features: Features = compute_tile(engine.logits, engine.tile, pixels)
+    return features.reshape(len(pixels), -1)

@@ -185,16 +185,10 @@ class _Training:
             self.machine.stop,
             self.events.progress,
         )
-
-        def scored(candidate: Candidate, place: str) -> tuple[Artifact, Scored]:
-            model = write_model(
-                work / place, candidate, dataset.labels, temperature, {}, provenance
-            )
-            examples = examples_of(dataset, Split.TEST)
-            return model, judge.score(judge.classifier(model), examples)
-
-        unjudged, scores = scored(final, "unjudged")
-        probed = None if probe in (None, best) or probe is None else scored(probe, "probe")[1]
+        unjudged, scores = self._scored(judge, final, "unjudged", temperature, provenance)
+        probed = None
+        if probe is not None and probe is not best:
+            _, probed = self._scored(judge, probe, "probe", temperature, provenance)
         self.events.stage(Stage.REPORT)
         told = Told(
             title=f"Training of {spec.name}",
@@ -225,6 +219,21 @@ class _Training:
         self.stack.close()  # whatever reads the stored pictures
         drop_scratch(work)
         say_done(self.events, artifact, verdict, dataset, work)
+
+    def _scored(
+        self,
+        judge: Judge,
+        candidate: Candidate,
+        place: str,
+        temperature: float,
+        provenance: dict[str, JsonValue],
+    ) -> tuple[Artifact, Scored]:
+        """Write a model, and let it classify the test split as serving would."""
+        labels = self.dataset.labels
+        folder = self.spec.work_dir / place
+        model = write_model(folder, candidate, labels, temperature, {}, provenance)
+        examples = examples_of(self.dataset, Split.TEST)
+        return model, judge.score(judge.classifier(model), examples)
 
     def _provenance(self, final: Candidate, majority: str) -> dict[str, JsonValue]:
         found = versions()
