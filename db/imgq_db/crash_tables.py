@@ -2,7 +2,8 @@
 
 import uuid
 
-from sqlalchemy import BigInteger, ForeignKey
+from sqlalchemy import BigInteger, ForeignKey, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from imgq_db.table_base import Table
@@ -22,4 +23,5 @@ class SuspectRow(Table):
     lone_deaths: Mapped[int]  # of these, while nothing else was underway
     code: Mapped[str | None]  # of its row, should it be condemned
     reason: Mapped[str | None]
-    died: Mapped[uuid.UUID]  # the process counted last: each counts once
+    # The processes that were counted, each once. They stay few: soon it is tried alone.
+    died: Mapped[list[uuid.UUID]] = mapped_column(ARRAY(Uuid()))

@@ -96,11 +96,12 @@ WHERE id = :chunk_id AND owner = :owner
 RETURNING state
 """
 # What happened is true whoever holds the chunk by now, so no token is asked. A picture that has its
-# row is past suspicion. A process dies once, however often that is told.
+# row is past suspicion. A process dies once, however often and by whomever that is told.
 _SUSPECT = """
 INSERT INTO suspect AS known
     (job_id, image, crashes, alone, deaths, lone_deaths, code, reason, died)
-SELECT :job_id, image, :crashes, :alone, :deaths, :lone_deaths, :code, :reason, :died
+SELECT :job_id, image, :crashes, :alone, :deaths, :lone_deaths, :code, :reason,
+    ARRAY[CAST(:died AS uuid)]
 FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) image
 WHERE (SELECT c.state FROM chunk c WHERE c.job_id = :job_id AND c.first_image <= image
        ORDER BY c.first_image DESC LIMIT 1) IN ('pending', 'leased')
@@ -108,8 +109,8 @@ ON CONFLICT (job_id, image) DO UPDATE SET crashes = known.crashes + excluded.cra
     alone = known.alone + excluded.alone, deaths = known.deaths + excluded.deaths,
     lone_deaths = known.lone_deaths + excluded.lone_deaths,
     code = coalesce(excluded.code, known.code), reason = coalesce(excluded.reason, known.reason),
-    died = excluded.died
-WHERE known.died <> excluded.died
+    died = known.died || excluded.died
+WHERE NOT known.died @> excluded.died
 """
 _ON_TRIAL = f"""
 SELECT count(*) FROM suspect s WHERE s.job_id = :job_id AND {_SUSPICIOUS}

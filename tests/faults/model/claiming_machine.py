@@ -60,6 +60,7 @@ class ClaimingMachine(ListingMachine):
     def __init__(self, engine: Engine, settings: Settings) -> None:
         super().__init__(engine, settings)
         self.processes = [uuid4() for _ in range(PROCESSES)]
+        self.deaths: list[Death] = []
 
     @rule(target=claims, process=processes)
     def claim(self, process: int) -> Any:
@@ -205,6 +206,7 @@ class ClaimingMachine(ListingMachine):
         )
         assert report_death(self.engine, death) == sum(c.chunk.holder is c for c in mine)
         assert report_death(self.engine, death) == 0
+        self.deaths.append(death)
         for claim in mine:
             claim.dead, claim.computing = True, False
             if claim.chunk.holder is claim:
@@ -214,6 +216,11 @@ class ClaimingMachine(ListingMachine):
         for claim, each in zip(decoded, death.decoded, strict=True):
             for image in range(each.first, each.last + 1):
                 claim.job.suspect(image, died, explained=explained, alone=not crowd)
+
+    @precondition(lambda self: self.deaths)
+    @rule(which=st.integers(0, 9))
+    def tell_of_an_old_death_again(self, which: int) -> None:
+        assert report_death(self.engine, self.deaths[which % len(self.deaths)]) == 0
 
     def _drop_commits(self, died: UUID) -> None:
         for held in [h for h in self.world.held_up if h[1].lease.owner == died]:

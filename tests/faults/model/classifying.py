@@ -55,21 +55,21 @@ class Claim:
 
 @dataclass(slots=True)
 class Suspicion:
-    """Deaths of processes that were decoding a picture. told: of which process last."""
+    """Deaths of processes that were decoding a picture. told: of which processes."""
 
     crashes: int = 0
     alone: int = 0
     deaths: int = 0
     lone_deaths: int = 0
-    told: UUID | None = None
+    told: set[UUID] = field(default_factory=set)
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
         return self.crashes, self.alone, self.deaths, self.lone_deaths
 
     def add(self, died: UUID, *, explained: bool, alone: bool) -> None:
-        if self.told != died:
-            self.told = died
+        if died not in self.told:
+            self.told.add(died)
             self.crashes += explained
             self.alone += explained and alone
             self.deaths += not explained

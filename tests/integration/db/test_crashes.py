@@ -135,6 +135,18 @@ def test_a_death_that_is_told_twice_counts_once(engine: Engine, listed: Jobs, cl
     assert (sum(freed), suspect.crashes) == (1, 1)
 
 
+def test_a_death_that_is_told_again_after_another_one_counts_once(
+    engine: Engine, listed: Jobs, claim: Claim
+) -> None:
+    listed(3)
+    first = died(claim(), 1)
+    report_death(engine, first)
+    report_death(engine, died(claim(), 1, cause=None))
+    report_death(engine, first)
+    (suspect,) = claim().suspects
+    assert (suspect.crashes, suspect.deaths) == (1, 1)
+
+
 def test_the_dead_one_frees_nothing_that_another_holds_by_now(
     engine: Engine,
     listed: Jobs,
