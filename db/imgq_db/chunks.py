@@ -16,6 +16,7 @@ from imgq_db.fairness import JOB_ORDER, NOTHING, TURN_SECONDS, LeftAlone
 from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
 from imgq_db.manifests import unpack_names
 from imgq_db.options import AUTO, ClassifyOptions
+from imgq_db.precisions import settle
 
 
 class OtherModelNext(Exception):
@@ -35,7 +36,8 @@ class ChunkLease:
     """A worker's claim on one chunk, with all it needs to classify it.
 
     owner: a fresh UUID of the process. token: grows with each claim; only the newest may commit.
-    suspects: pictures that may end the process, by image number.
+    suspects: pictures that may end the process, by image number. settled: whether the job has this
+    precision for good; else the claimer settles it once the model is loaded.
     """
 
     chunk_id: int
@@ -50,6 +52,7 @@ class ChunkLease:
     model_version_id: int
     precision: str
     suspects: tuple[Suspect, ...] = ()
+    settled: bool = True
 
     @property
     def model(self) -> Model:
@@ -74,7 +77,7 @@ SELECT j.id, j.model_version_id, j.precision, {JOB_ORDER} AS rank,
     < (SELECT imgq_now()) - interval '{TURN_SECONDS} seconds' AS due
 FROM job j
 WHERE j.state = 'running' AND j.kind = 'classify' AND j.root = ANY(:roots)
-  AND (j.precision = 'auto' OR j.precision = ANY(:precisions))
+  AND (j.precision = '{AUTO}' OR j.precision = ANY(:precisions))
   AND NOT j.id = ANY(:left_jobs) AND NOT j.model_version_id = ANY(:left_versions)
   AND EXISTS (SELECT 1 FROM chunk c
     WHERE c.job_id = j.id AND c.state = 'pending' AND {_CLAIMABLE})
@@ -83,9 +86,6 @@ ORDER BY rank,
   j.served_at NULLS FIRST, j.id
 LIMIT 16
 """
-
-# Two workers may try at once: the first one's choice stands, and the other claims if it can do it.
-_SETTLE_PRECISION = "UPDATE job SET precision = :fastest WHERE id = :job_id AND precision = 'auto'"
 
 _SERVED = f"""
 {LAZILY} UPDATE job SET served_at = imgq_now() WHERE id IN (SELECT id FROM job WHERE id = :job_id
@@ -103,7 +103,7 @@ _CLAIM = f"""
 FROM job j
 WHERE c.id = (SELECT id FROM chunk c WHERE job_id = :job_id AND state = 'pending' AND {_CLAIMABLE}
               ORDER BY first_image LIMIT 1 FOR UPDATE SKIP LOCKED)
-  AND j.id = c.job_id AND j.precision = ANY(:precisions)
+  AND j.id = c.job_id AND (j.precision = '{AUTO}' OR j.precision = ANY(:precisions))
 RETURNING c.id, c.job_id, j.uid AS job_uid, c.token, c.first_image, c.manifest, j.source,
     j.options, j.model_version_id, j.precision, {SUSPECTS}
 """
@@ -129,8 +129,8 @@ def claim_chunk(
 ) -> ChunkLease | None:
     """Claim the next chunk, committed before any work begins; None if nothing waits.
 
-    precisions: what the worker can compute, the fastest first; that one becomes a job's, for good,
-    if it left the choice open. preferred: of the jobs with the same priority, those with this
+    precisions: what the worker can compute, the fastest first; that one is for a job that left the
+    choice open. preferred: of the jobs with the same priority, those with this
     model go first. only: claim of no other model; raises OtherModelNext if one is next.
     worker: whose failures count, None for nobody's. left: what the worker leaves alone for now.
     """
@@ -147,14 +147,12 @@ def claim_chunk(
             if only is not None and _model(job, precisions) != only:
                 raise OtherModelNext
             keys = {**able, "job_id": job.id, "owner": owner, "lease_seconds": lease_seconds}
-            if job.precision == AUTO:
-                connection.execute(text(_SETTLE_PRECISION), {**keys, "fastest": precisions[0]})
             row = connection.execute(text(_CLAIM), keys).first()
             if row is not None:
                 failpoint("claim.committed", str(row.job_uid))
                 if job.due:
                     connection.execute(text(_SERVED), keys)
-                return _lease(row, owner)
+                return _lease(row, owner, _settled(row, precisions))
     return None
 
 
@@ -168,8 +166,12 @@ def _in_turn(
 
 
 def _model(job: Row[Any], precisions: Sequence[str]) -> Model:
-    settled = precisions[0] if job.precision == AUTO else job.precision
-    return Model(job.model_version_id, settled)
+    return Model(job.model_version_id, _settled(job, precisions))
+
+
+def _settled(job: Row[Any], precisions: Sequence[str]) -> str:
+    fastest: str = precisions[0] if job.precision == AUTO else job.precision
+    return fastest
 
 
 def renew_lease(engine: Engine, lease: ChunkLease, *, lease_seconds: float) -> bool:
@@ -212,8 +214,8 @@ def let_go(engine: Engine, lease: ChunkLease) -> bool:
 def finish_chunk(engine: Engine, lease: ChunkLease, rows: Sequence[LedgerRow]) -> None:
     """Write a chunk's rows and close it, in one transaction under its token.
 
-    Raises LeaseLost, and then nothing was written. A connection that broke at the commit is
-    resolved by reading the token back: the rows are never sent a second time under it.
+    Raises LeaseLost, OtherPrecision, and then nothing was written. A connection that broke at the
+    commit is resolved by reading the token back: the rows are never sent a second time under it.
     """
     if len(rows) != len(lease.names):
         raise ValueError(f"{len(rows)} rows for {len(lease.names)} images")
@@ -244,6 +246,8 @@ def _write(connection: Connection, lease: ChunkLease, rows: Sequence[LedgerRow])
     )
     if fenced.rowcount != 1:
         raise LeaseLost(f"chunk {lease.chunk_id} of job {lease.job_uid}")
+    if not lease.settled:
+        settle(connection, lease.job_id, lease.precision)
     failpoint("finish.after_fence", str(lease.job_uid))
     copy_rows(
         connection,
@@ -297,7 +301,7 @@ def _reads(engine: Engine, lease: ChunkLease, condition: str) -> bool:
         return found.first() is not None
 
 
-def _lease(row: Any, owner: UUID) -> ChunkLease:
+def _lease(row: Any, owner: UUID, precision: str) -> ChunkLease:
     return ChunkLease(
         chunk_id=row.id,
         job_id=row.job_id,
@@ -309,6 +313,7 @@ def _lease(row: Any, owner: UUID) -> ChunkLease:
         source=row.source,
         options=ClassifyOptions.from_json(row.options),
         model_version_id=row.model_version_id,
-        precision=row.precision,
+        precision=precision,
+        settled=row.precision != AUTO,
         suspects=suspects_from_row(row.suspects),
     )

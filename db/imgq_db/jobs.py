@@ -146,7 +146,7 @@ class Job:
     #: None, and model is "scratch": trained from no weights
     model_version_id: int | None
     model: str
-    #: "auto" until the first worker that claims a chunk settles it
+    #: "auto" until the first worker that has loaded its model settles it
     precision: str
     options: Options
     tags: dict[str, str]

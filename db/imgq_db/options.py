@@ -82,7 +82,7 @@ def parse_budget(text: str) -> FailureBudget:
 
 
 def check_precision(asked: str) -> str:
-    """Return the precision that a new job is stored with; the first claim settles an "auto".
+    """Return the precision that a new job is stored with; an "auto" is settled later.
 
     Raises OptionInvalid where no engine offers it.
     """

@@ -19,6 +19,7 @@ from imgq_db.engine import is_outage
 from imgq_db.errors import LeaseLost, SourceNotAllowed
 from imgq_db.failures import Failure, FailureKind, fail_chunk
 from imgq_db.jobs import JobError
+from imgq_db.precisions import OtherPrecision
 from imgq_db.sources import source_folder
 from imgq_trainer.errors import (
     DeviceBroken,
@@ -95,6 +96,11 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
         if not release_chunk(context.engine, lease):
             _let_go(context, lease)
         _log.info("chunk_given_back", why="too little is listed to measure ranges on")
+        return False
+    except OtherPrecision as error:
+        if not release_chunk(context.engine, lease):
+            _let_go(context, lease)
+        _log.info("chunk_given_back", why=str(error))
         return False
     except LeaseLost:
         _let_go(context, lease)

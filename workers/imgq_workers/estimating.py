@@ -12,7 +12,7 @@ from imgq_db.ledger import LedgerRow
 from imgq_db.sources import source_folder, source_place
 from imgq_trainer.outcomes import Code, Prediction, Rejection, skipped
 from imgq_workers.outcome_rows import ledger_row
-from imgq_workers.quantised import classifier_for
+from imgq_workers.predicting import settled_classifier
 from imgq_workers.recollection import recipe_name
 from imgq_workers.sampling import measure_speed
 from imgq_workers.trials import try_suspects
@@ -35,11 +35,9 @@ def estimate_chunk(
 
     What is to do becomes a skipped row. A few such pictures are classified to measure the speed:
     later jobs then know them.
-    Raises Stopped, ModelUnloadable, SourceNotAllowed, RootUnavailable.
+    Raises what settled_classifier does, Stopped, SourceNotAllowed, RootUnavailable.
     """
-    with context.breadcrumbs.loading(lease.job_id):
-        classifier = classifier_for(context, lease, keeper)
-    context.presence.tell(job=lease.job_uid, device=classifier.device)
+    classifier = settled_classifier(context, lease, keeper)
     how = recipe_name(classifier.engine, context.settings)
     recipe = recipe_id(context.engine, lease.model_version_id, how)
     began_ns = time.time_ns()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from imgq_db.chunks import ChunkLease
 from imgq_db.ledger import LedgerRow
+from imgq_db.precisions import settle_precision
 from imgq_db.sources import source_folder
 from imgq_workers.outcome_rows import ledger_row
 from imgq_workers.quantised import classifier_for, compare_with_exact
@@ -21,11 +22,9 @@ if TYPE_CHECKING:
 def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper") -> list[LedgerRow]:
     """Classify a chunk's images, in their order; suspects first, each alone.
 
-    Raises Stopped, ModelUnloadable, SourceNotAllowed, RootUnavailable, TooLittleListed.
+    Raises what settled_classifier does, Stopped, SourceNotAllowed, RootUnavailable.
     """
-    with context.breadcrumbs.loading(lease.job_id):
-        classifier = classifier_for(context, lease, keeper)
-    context.presence.tell(job=lease.job_uid, device=classifier.device)
+    classifier = settled_classifier(context, lease, keeper)
     recollection = recollect(context, lease, classifier.engine)
 
     def look(places: Sequence[int], last: bool) -> "list[Outcome]":
@@ -39,6 +38,22 @@ def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper")
         ledger_row(name, outcome, min_confidence=lease.options.min_confidence)
         for name, outcome in zip(lease.names, outcomes, strict=True)
     ]
+
+
+def settled_classifier(
+    context: "WorkerContext", lease: ChunkLease, keeper: "Keeper"
+) -> "Classifier":
+    """Return what classifies a chunk, and settle the job's precision if it was left open.
+
+    Only now: a worker that cannot load the model must not bind others to its precision.
+    Raises what classifier_for does, OtherPrecision.
+    """
+    with context.breadcrumbs.loading(lease.job_id):
+        classifier = classifier_for(context, lease, keeper)
+    if not lease.settled:
+        settle_precision(context.engine, lease.job_id, lease.precision)
+    context.presence.tell(job=lease.job_uid, device=classifier.device)
+    return classifier
 
 
 def _classify(

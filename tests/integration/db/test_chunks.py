@@ -26,6 +26,7 @@ from imgq_db.errors import LeaseLost
 from imgq_db.failures import Failure, FailureKind, fail_chunk
 from imgq_db.jobs import Job, Priority, get_job
 from imgq_db.ledger import LedgerRow
+from imgq_db.precisions import OtherPrecision, settle_precision
 from imgq_db.sources import FILE_ROOT
 
 from .conftest import PENDING, chunk_row
@@ -53,6 +54,7 @@ def test_a_claim_brings_all_that_is_needed_to_classify(listed: Jobs, claim: Clai
         options=job.classify_options,
         model_version_id=job.labels_version_id,
         precision="exact",
+        settled=False,
     )
 
 
@@ -126,13 +128,31 @@ def claim_as(engine: Engine, *precisions: str) -> ChunkLease | None:
     )
 
 
-def test_the_first_claim_settles_a_precision_that_was_left_open(
+def test_a_claim_leaves_a_precision_open_that_its_caller_left_open(
     engine: Engine, listed: Jobs
 ) -> None:
     job = listed(1, 1, 1)
-    assert job.precision == "auto"
-    leases = [claim_as(engine, *able) for able in [("bf16", "exact"), ("exact",), ("x", "bf16")]]
-    assert [lease and lease.precision for lease in leases] == ["bf16", None, "bf16"]
+    leases = [claim_as(engine, *able) for able in [("bf16", "exact"), ("exact",)]]
+    assert [(lease.precision, lease.settled) for lease in filter(None, leases)] == [
+        ("bf16", False),
+        ("exact", False),
+    ]
+    assert get_job(engine, job.uid).precision == "auto"
+
+
+def test_who_is_ready_first_settles_a_precision_that_was_left_open(
+    engine: Engine, listed: Jobs
+) -> None:
+    job = listed(1, 1, 1)
+    settle_precision(engine, job.id, "bf16")
+    settle_precision(engine, job.id, "bf16")
+    with pytest.raises(OtherPrecision):
+        settle_precision(engine, job.id, "exact")
+    leases = [claim_as(engine, *able) for able in [("exact",), ("x", "bf16")]]
+    assert [lease and (lease.precision, lease.settled) for lease in leases] == [
+        None,
+        ("bf16", True),
+    ]
     assert get_job(engine, job.uid).precision == "bf16"
 
 
@@ -144,16 +164,25 @@ def test_a_worker_that_computes_nothing_claims_and_settles_nothing(
     assert get_job(engine, job.uid).precision == "auto"
 
 
-def test_workers_of_different_precisions_settle_on_one_at_once(
-    engine: Engine, listed: Jobs
+def test_rows_of_two_precisions_never_meet_in_a_job(
+    engine: Engine, listed: Jobs, rows: Rows, count: Callable[[str], int]
 ) -> None:
-    for _ in range(10):
+    def finish(lease: ChunkLease | None) -> str:
+        assert lease is not None
+        try:
+            finish_chunk(engine, lease, rows(lease))
+        except OtherPrecision:
+            return "refused"
+        return lease.precision
+
+    for number in range(1, 11):
         job = listed(1, 1)
+        leases = [claim_as(engine, precision) for precision in ("bf16", "exact")]
         with ThreadPoolExecutor(2) as pool:
-            leases = list(pool.map(lambda able: claim_as(engine, able), ["bf16", "exact"]))
-        (lease,) = filter(None, leases)
-        assert get_job(engine, job.uid).precision == lease.precision
-        assert cancel_job(engine, job.uid).precision == lease.precision
+            ends = list(pool.map(finish, leases))
+        settled = get_job(engine, job.uid).precision
+        assert (sorted(ends), count("prediction")) == (sorted(["refused", settled]), number)
+        cancel_job(engine, job.uid)
 
 
 def test_nothing_of_a_job_that_is_being_cancelled_is_claimed(

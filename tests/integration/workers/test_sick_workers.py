@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from imgq_db.chunks import ChunkLease
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.ledger import LedgerRow
+from imgq_db.precisions import settle_precision
 from imgq_db.sources import FILE_ROOT
 from imgq_db.verifying import verify_job
 from imgq_db.workers import beat_worker, list_workers
@@ -21,7 +22,7 @@ from imgq_workers import listing
 from imgq_workers.context import Predict, WorkerContext
 from imgq_workers.leasekeeper import Keeper
 from imgq_workers.loop import work
-from imgq_workers.models import ModelUnloadable
+from imgq_workers.models import LoadedModels, ModelUnloadable
 
 PATIENCE_SECONDS = 120
 
@@ -82,6 +83,64 @@ def test_a_worker_that_fails_at_everything_takes_no_job_from_one_that_is_well(
     ended = work_until_ended(engine, job, sick, well)
     assert (ended.state, ended.progress.ok) == (JobState.SUCCEEDED, 200)
     assert all(check.holds for check in verify_job(engine, job.uid))
+
+
+class FastButBroken:
+    """Models of a worker that computes bf16, and loads none."""
+
+    precisions = ("bf16",)
+
+    def get(self, *_: object) -> None:
+        raise ModelUnloadable("imagenet:1", OSError("the disk is broken"))
+
+
+def test_a_worker_that_loads_no_model_leaves_the_precision_to_others(
+    engine: Engine,
+    submit: Callable[..., Job],
+    make_worker: Callable[..., WorkerContext],
+    folder: Path,
+    paint_many: Callable[[int], list[str]],
+    fetch: Callable[[str], list[tuple[int]]],
+) -> None:
+    paint_many(20)
+    job = submit(folder, precision="auto")
+    sick = replace(make_worker(chunk_size=8), models=FastButBroken())  # type: ignore[arg-type]
+    well = make_worker()
+    beat(engine, sick, well)
+    work(sick)
+    assert fetch("SELECT count(*) > 0 FROM job_failure") == [(True,)]
+    assert get_job(engine, job.uid).precision == "auto"
+    ended = work_until_ended(engine, job, well)
+    assert (ended.state, ended.precision) == (JobState.SUCCEEDED, "exact")
+
+
+class LateBecauseOfAnother:
+    """Models of a worker that computes bf16; while it loads, the job is settled on exact."""
+
+    precisions = ("bf16",)
+
+    def __init__(self, engine: Engine, job: Job, models: LoadedModels) -> None:
+        self.engine, self.job, self.models = engine, job, models
+
+    def get(self, version_id: int, precision: str) -> object:
+        settle_precision(self.engine, self.job.id, "exact")
+        return self.models.get(version_id, precision)
+
+
+def test_a_worker_that_loaded_its_model_too_late_gives_its_chunk_back(
+    engine: Engine,
+    submit: Callable[..., Job],
+    make_worker: Callable[..., WorkerContext],
+    folder: Path,
+    paint_many: Callable[[int], list[str]],
+    fetch: Callable[[str], list[tuple[object, ...]]],
+) -> None:
+    paint_many(2)
+    job, well = submit(folder, precision="auto"), make_worker()
+    late = LateBecauseOfAnother(engine, job, well.models)
+    assert work(replace(make_worker(), models=late)) == 0  # type: ignore[arg-type]
+    assert fetch("SELECT state, attempts, errors FROM chunk") == [("pending", 1, 0)]
+    assert work_until_ended(engine, job, well).precision == "exact"
 
 
 def test_a_lone_worker_that_loads_no_model_ends_the_job_within_seconds(
