@@ -24,7 +24,7 @@ from imgq_db.deleting import delete_job
 from imgq_db.failpoints import failpoint
 from imgq_db.jobs import Job, JobKind
 from imgq_db.keys import Scope
-from imgq_db.obstacles import find_obstacle
+from imgq_db.obstacles import find_obstacle, queue_position
 from imgq_db.queue import FIRST_BELL
 from imgq_db.retries import retry_job
 
@@ -166,7 +166,7 @@ def _allowed(job_id: UUID) -> Job:
 
 def _body(job: Job) -> JobBody:
     engine = services().engine
-    ahead, obstacle = jobs.queue_position(engine, job), find_obstacle(engine, job)
+    ahead, obstacle = queue_position(engine, job), find_obstacle(engine, job)
     return job_body(job, ahead=ahead, notice=obstacle)
 
 
@@ -175,7 +175,7 @@ def _accepted(job: Job) -> Response:
     failpoint("submit.before_bell", str(job.uid))
     rung = services().ring(FIRST_BELL[job.kind])
     failpoint("submit.after_bell", str(job.uid))
-    ahead = jobs.queue_position(services().engine, job)
+    ahead = queue_position(services().engine, job)
     body = job_body(job, ahead=ahead, notice=None if rung else BELL_SILENT)
     return reply(body, 202, Location=body.links.self, Retry_After="1")
 

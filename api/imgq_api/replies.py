@@ -114,7 +114,9 @@ class JobBody(BaseModel):
     started_at: Moment | None
     finished_at: Moment | None
     progress: JobProgress | TrainProgress
-    queue_position: int | None = Field(description="Jobs ahead while queued; null in lists")
+    queue_position: int | None = Field(
+        description="Jobs ahead while queued, of those that its workers take; null in lists"
+    )
     error: JobProblem | None
     result: DryRunResult | TrainResult | None = Field(
         description="Of a dry run, once every file was looked at; of a train or evaluate job that"

@@ -308,25 +308,6 @@ def list_jobs(
     return Page(jobs[:limit], write_cursor(jobs[limit - 1].id) if more else None)
 
 
-def queue_position(engine: Engine, job: Job) -> int | None:
-    """Return how many jobs of the same workers are ahead of a queued one, None once it began."""
-    if job.state is not JobState.QUEUED:
-        return None
-    with engine.connect() as connection:
-        ahead = connection.execute(
-            text(
-                "SELECT count(*) FROM job WHERE state IN ('queued', 'running')"
-                " AND (kind = 'classify') = :classify AND (priority, id) < (:rank, :id)"
-            ),
-            {
-                "rank": job.priority.rank,
-                "id": job.id,
-                "classify": job.kind is JobKind.CLASSIFY,
-            },
-        )
-        return int(ahead.scalar_one())
-
-
 def job_from_row(row: Any) -> Job:
     """Build the value from a row of SELECT_JOB."""
     kind, state = JobKind(row.kind), JobState(row.state)

@@ -1,10 +1,11 @@
-"""What holds a job up: nobody is there who could take it, or workers failed at it."""
+"""What holds a job up: others come first, nobody is there who could take it, or workers failed."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 
 from imgq_db.crashes import suspects_on_trial
+from imgq_db.fairness import JOB_ORDER
 from imgq_db.jobs import Job, JobState
 from imgq_db.queue import CLASSIFY, TRAIN
 from imgq_db.sources import FILE_ROOT, REGISTRY_ROOT
@@ -13,11 +14,24 @@ from imgq_db.workers import COMPUTES, IS_THERE, READS
 #: Of the workers that failed so many are named.
 NAMED_WORKERS = 3
 
+# SQL over `worker w, job j`, the worker being one of the job's queue.
+_READING = f"({READS} OR j.root = '{REGISTRY_ROOT}')"
+_ABLE = f"({_READING} AND (w.queue <> '{CLASSIFY}' OR {COMPUTES}))"
+
 _TAKERS = f"""
-SELECT count(*) AS there, count(*) FILTER (WHERE {READS} OR j.root = '{REGISTRY_ROOT}') AS reading,
-    count(*) FILTER (WHERE ({READS} OR j.root = '{REGISTRY_ROOT}')
-        AND (w.queue <> '{CLASSIFY}' OR {COMPUTES})) AS able
+SELECT count(*) AS there, count(*) FILTER (WHERE {_READING}) AS reading,
+    count(*) FILTER (WHERE {_ABLE}) AS able
 FROM worker w, job j WHERE j.id = :id AND w.queue = :queue AND {IS_THERE}
+"""
+# In the order of the claims. While nobody is there who could take it, all of its kind are ahead.
+_AHEAD = f"""
+WITH taker AS (SELECT w.* FROM worker w, job j
+        WHERE j.id = :id AND w.queue = :queue AND {IS_THERE} AND {_ABLE}),
+    waiting AS (SELECT j.id, j.root, j.precision, {JOB_ORDER} AS rank FROM job j
+        WHERE j.state IN ('queued', 'running') AND (j.kind <> 'classify') = :trains)
+SELECT count(*) FROM waiting j JOIN waiting own ON own.id = :id
+WHERE (j.rank, j.id) < (own.rank, own.id) AND (NOT EXISTS (SELECT 1 FROM taker)
+    OR EXISTS (SELECT 1 FROM taker w WHERE {_ABLE}))
 """
 # Of what was done since, nobody needs to know that it failed before.
 _FAILURES = """
@@ -38,6 +52,19 @@ class Takers:
     able: int
 
 
+def queue_position(engine: Engine, job: Job) -> int | None:
+    """Return how many jobs are ahead of a queued one, None once it began.
+
+    They are those that come first in a claim of some worker that could take this one, too; of all
+    of its kind while no such worker is there.
+    """
+    if job.state is not JobState.QUEUED:
+        return None
+    keys = {"id": job.id, "queue": _queue(job), "trains": job.kind.trains}
+    with engine.connect() as connection:
+        return int(connection.execute(text(_AHEAD), keys).scalar_one())
+
+
 def find_obstacle(engine: Engine, job: Job) -> str | None:
     """Return in words what holds a job up that has not ended; None: nothing that is known."""
     if job.state not in (JobState.QUEUED, JobState.RUNNING):
@@ -52,9 +79,12 @@ def find_obstacle(engine: Engine, job: Job) -> str | None:
 
 
 def _count_takers(connection: Connection, job: Job) -> Takers:
-    queue = TRAIN if job.kind.trains else CLASSIFY
-    row = connection.execute(text(_TAKERS), {"id": job.id, "queue": queue}).one()
+    row = connection.execute(text(_TAKERS), {"id": job.id, "queue": _queue(job)}).one()
     return Takers(row.there, row.reading, row.able)
+
+
+def _queue(job: Job) -> str:
+    return TRAIN if job.kind.trains else CLASSIFY
 
 
 def _nobody_takes(job: Job, takers: Takers) -> str | None:

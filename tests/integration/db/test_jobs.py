@@ -23,7 +23,6 @@ from imgq_db.jobs import (
     Progress,
     get_job,
     list_jobs,
-    queue_position,
 )
 from imgq_db.options import ClassifyOptions
 from imgq_db.pages import write_cursor
@@ -121,16 +120,6 @@ def test_jobs_are_found_by_state_kind_and_tags(engine: Engine, make_job: Jobs) -
 def test_a_cursor_of_another_list_is_refused(cursor: str, engine: Engine) -> None:
     with pytest.raises(CursorInvalid):
         list_jobs(engine, cursor=cursor)
-
-
-def test_a_queued_job_knows_how_many_are_ahead(
-    engine: Engine, make_job: Jobs, listed: Jobs
-) -> None:
-    listed(1)
-    low, first, second = make_job(priority=Priority.LOW), make_job(), make_job()
-    cancelled = cancel_job(engine, make_job(priority=Priority.HIGH).uid)
-    assert [queue_position(engine, job) for job in (first, second, low)] == [1, 2, 3]
-    assert queue_position(engine, cancelled) is None
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from sqlalchemy import Engine
 from imgq_db.cancelling import cancel_job
 from imgq_db.chunks import ChunkLease, claim_chunk, finish_chunk
 from imgq_db.failures import Failure, FailureKind, fail_chunk
-from imgq_db.jobs import Job, JobKind, get_job
+from imgq_db.fairness import AGING_SECONDS
+from imgq_db.jobs import Job, JobKind, NewJob, Priority, create_job, get_job
 from imgq_db.ledger import LedgerRow
-from imgq_db.obstacles import find_obstacle
+from imgq_db.obstacles import find_obstacle, queue_position
 from imgq_db.options import ClassifyOptions
+from imgq_db.settings import Settings
 from imgq_db.sources import FILE_ROOT
 from imgq_db.train_options import TrainOptions
 from imgq_db.workers import LIVE_SECONDS, beat_worker, set_activity
@@ -95,3 +97,45 @@ def test_a_job_names_the_workers_that_failed_at_it_until_one_did_it(
 
 def test_nothing_holds_up_a_job_that_has_ended(engine: Engine, listed: Jobs) -> None:
     assert find_obstacle(engine, cancel_job(engine, listed(1).uid)) is None
+
+
+def test_a_queued_job_knows_how_many_are_ahead(
+    engine: Engine, make_job: Jobs, listed: Jobs
+) -> None:
+    listed(1)
+    low, first, second = make_job(priority=Priority.LOW), make_job(), make_job()
+    cancelled = cancel_job(engine, make_job(priority=Priority.HIGH).uid)
+    assert [queue_position(engine, job) for job in (first, second, low)] == [1, 2, 3]
+    assert queue_position(engine, cancelled) is None
+
+
+def test_what_its_workers_cannot_take_is_not_ahead_of_a_job(
+    engine: Engine, make_job: Jobs, beat: Beat
+) -> None:
+    make_job(options=ClassifyOptions(precision="int8"))
+    job = make_job(options=ClassifyOptions(precision="exact"))
+    ahead = [queue_position(engine, job)]
+    for precision in ("int8", "exact"):
+        beat(FILE_ROOT, "classify", precision)
+        ahead.append(queue_position(engine, job))
+    beat(FILE_ROOT, "classify", "int8", "exact")
+    assert [*ahead, queue_position(engine, job)] == [1, 1, 0, 1]
+
+
+def test_a_folder_that_its_workers_cannot_read_is_not_ahead_of_a_job(
+    engine: Engine, settings: Settings, make_job: Jobs, beat: Beat
+) -> None:
+    scans = settings.model_copy(update={"roots": {"scans": settings.data_dir}})
+    create_job(engine, scans, NewJob("root:scans/"))
+    job = make_job()
+    beat()
+    assert queue_position(engine, job) == 0
+
+
+def test_a_job_that_waited_for_long_is_ahead_of_a_higher_priority(
+    engine: Engine, make_job: Jobs, move_clock: Callable[[float], None]
+) -> None:
+    low = make_job(priority=Priority.LOW)
+    move_clock(AGING_SECONDS)
+    assert queue_position(engine, make_job()) == 1
+    assert queue_position(engine, low) == 0

@@ -15,9 +15,10 @@ from imgq_db.closing import close_finished_jobs
 from imgq_db.counting import store_running_counters
 from imgq_db.deleting import delete_job, purge_deleted
 from imgq_db.errors import JobStillRunning, LeaseLost, NoImageResults, OptionInvalid
-from imgq_db.jobs import Job, JobKind, JobState, get_job, list_jobs, queue_position
+from imgq_db.jobs import Job, JobKind, JobState, get_job, list_jobs
 from imgq_db.listing import claim_listing
 from imgq_db.models import NewVersion, get_model
+from imgq_db.obstacles import queue_position
 from imgq_db.options import ClassifyOptions
 from imgq_db.results import ResultFilter, list_results
 from imgq_db.retries import retry_job
