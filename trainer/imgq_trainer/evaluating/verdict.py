@@ -11,11 +11,17 @@ SIGNIFICANT: Final = 0.05
 TRUSTED_ECE: Final = 0.05
 #: a class of fewer pictures is not called hard to find
 LEAST_CLASS: Final = 5
+#: nor one of fewer never found
+LEAST_NEVER: Final = 3
+#: so many pictures of other classes are not missed by bad luck
+LEAST_MISSED: Final = 5
 WIDE: Final = 0.10
 #: of so few pictures a small ECE says nothing
 LEAST_TRUSTED: Final = 50
-#: nor can classes be said to be told apart
+#: nor can a model be judged
 LEAST_JUDGED: Final = 20
+#: closer shares than that are about the same
+CLOSE: Final = 0.05
 #: so small a share of pictures that were learned from hardly changes any figure
 LITTLE: Final = 0.05
 #: fewer pictures, in all or for each class, choose a model by luck
@@ -97,10 +103,16 @@ def _about_collapse(evaluation: Evaluation) -> list[_Said]:
     if len(true) == 1:
         only = listed([evaluation.labels[next(iter(true))]])
         sentence = f"The {evaluation.tested_on} has pictures of one class only: {only}."
+        if pictures == 1:
+            sentence = f"The {evaluation.tested_on} has only 1 picture, of {only}."
         return [("failed", f"{sentence} Nothing can be said about telling classes apart.")]
+    if len(said) == 1 and pictures - true[label] < LEAST_MISSED:
+        unsure = "so few do not tell whether the model ever says anything else."
+        return [("weak", f"All {number_of(pictures, 'picture')} are called {name}: {unsure}")]
     if len(said) == 1:
         return [("failed", f"The model predicts one class only: {name}.")]
-    if most >= _MOST_SAID * pictures and true[label] <= _SELDOM_TRUE * pictures:
+    often = most >= _MOST_SAID * pictures and true[label] <= _SELDOM_TRUE * pictures
+    if often and most - true[label] >= LEAST_MISSED:
         return [
             (
                 "failed",
@@ -124,61 +136,67 @@ def _about_baselines(evaluation: Evaluation) -> list[_Said]:
 def _about_majority(evaluation: Evaluation, majority: Baseline) -> list[_Said]:
     if majority.p_model_better <= SIGNIFICANT:
         return []
+    own, theirs = percent(evaluation.figures.accuracy), percent(majority.accuracy)
     always = f"always saying {listed([majority.label or ''])}"
-    own = percent(evaluation.figures.accuracy)
+    collapsed = one_class_only(evaluation) and _missed(evaluation) >= LEAST_MISSED
+    if evaluation.pictures < LEAST_JUDGED and not collapsed:
+        sentence = f"Whether the model is better than {always} cannot be told from"
+        few = number_of(evaluation.pictures, "picture")
+        return [("weak", f"{sentence} {few}: {own} right against {theirs}.")]
     blind = 1 / len(_true(evaluation))  # the balanced accuracy of whoever does not look
     if evaluation.intervals.balanced_accuracy[0] > blind:
-        if evaluation.pictures < LEAST_JUDGED:
-            return [
-                (
-                    "weak",
-                    f"Whether the model is better than {always} cannot be told from"
-                    f" {number_of(evaluation.pictures, 'picture')}: {own} right against"
-                    f" {percent(majority.accuracy)}.",
-                )
-            ]
+        balanced = percent(evaluation.figures.balanced_accuracy)
         return [
             (
                 "weak",
-                f"By accuracy the model is no better than {always}: {own} right against"
-                f" {percent(majority.accuracy)}. But it tells the classes apart: balanced accuracy"
-                f" {percent(evaluation.figures.balanced_accuracy)} against {percent(blind)}.",
+                f"By accuracy {_no_better(evaluation, majority, always)}: {own} right against"
+                f" {theirs}. But it tells the classes apart: balanced accuracy {balanced} against"
+                f" {percent(blind)}.",
             )
         ]
-    return [
-        (
-            "failed",
-            f"The model is no better than the majority class: {always} gets"
-            f" {percent(majority.accuracy)} right, the model {own}.",
-        )
-    ]
+    found = _no_better(evaluation, majority, "the majority class")
+    said = f"{found[0].upper()}{found[1:]}: {always} gets {theirs} right, the model {own}."
+    return [("failed", said)]
+
+
+def _no_better(evaluation: Evaluation, majority: Baseline, than: str) -> str:
+    """Say that a lead is none, or too small to be more than luck."""
+    if evaluation.figures.accuracy > majority.accuracy:
+        return f"nothing shows that the model is better than {than}"
+    return f"the model is no better than {than}"
 
 
 def _about_probe(evaluation: Evaluation, probe: Baseline) -> list[_Said]:
-    against = f"{percent(evaluation.figures.accuracy)} right against {percent(probe.accuracy)}"
+    own, theirs = evaluation.figures.accuracy, probe.accuracy
+    against = f"{percent(own)} right against {percent(theirs)}"
     if probe.p_model_worse <= SIGNIFICANT:
         chance = p_value(probe.p_model_worse)
         return [("weak", f"The model is worse than the linear probe: {against} ({chance}).")]
     if probe.p_model_better <= SIGNIFICANT:
         chance = p_value(probe.p_model_better)
         return [("sound", f"The model is better than the linear probe: {against} ({chance}).")]
-    return [("sound", f"The model is about as good as the linear probe: {against}.")]
+    if evaluation.pictures >= LEAST_JUDGED and abs(own - theirs) <= CLOSE:
+        return [("sound", f"The model is about as good as the linear probe: {against}.")]
+    few = number_of(evaluation.pictures, "picture")
+    unsure = f"Whether the model is better or worse than the linear probe cannot be told from {few}"
+    return [("sound", f"{unsure}: {against}.")]
 
 
 def _about_accuracy(evaluation: Evaluation) -> _Said:
     share, intervals = evaluation.figures.accuracy, evaluation.intervals
     off = max(abs(end - share) for end in intervals.accuracy_widest)
+    few = ", too few to judge a model by" if evaluation.pictures < LEAST_JUDGED else ""
     return (
-        "weak" if off > WIDE else "sound",
+        "weak" if few or off > WIDE else "sound",
         f"{percent(share)} of the pictures are labelled right, ± {points(off)}:"
-        f" the {evaluation.tested_on} has {number_of(evaluation.pictures, 'picture')}.",
+        f" the {evaluation.tested_on} has {number_of(evaluation.pictures, 'picture')}{few}.",
     )
 
 
 def _about_classes(evaluation: Evaluation) -> list[_Said]:
     here = [one for one in evaluation.classes if one.support]
     absent = [one.label for one in evaluation.classes if not one.support]
-    unsaid = [one.label for one in here if not one.predicted]
+    unsaid = [one.label for one in here if not one.predicted and one.support >= LEAST_NEVER]
     hard = [
         one
         for one in sorted(here, key=lambda one: one.recall or 0.0)
@@ -224,6 +242,11 @@ def _about_confidence(evaluation: Evaluation) -> list[_Said]:
             f" {percent(right)} are right.",
         )
     ]
+
+
+def _missed(evaluation: Evaluation) -> int:
+    """Return how many pictures have another label than they were given."""
+    return sum(cell.pictures for cell in evaluation.confusion if cell.truth != cell.predicted)
 
 
 def _surely_below_half(right: int, pictures: int) -> bool:

@@ -79,7 +79,8 @@ def test_few_pictures_say_little_even_if_all_are_right() -> None:
 
     assert found.standing == "weak"
     assert (
-        "100 % of the pictures are labelled right, ± 24 points: the test split has 12 pictures."
+        "100 % of the pictures are labelled right, ± 24 points: the test split has 12 pictures,"
+        " too few to judge a model by."
     ) in found.verdict
 
 
@@ -185,3 +186,71 @@ def test_confidence_is_not_called_trustworthy_after_a_few_pictures() -> None:
     found = judged(signals(12, 50))
 
     assert found.verdict[-1].startswith("Whether confidence is trustworthy cannot be told from 12")
+
+
+def said_of(truth: list[int], predicted: list[int], probe: list[int] | None = None) -> Evaluation:
+    """Return what is said of a model that names these classes, of three."""
+    known = np.array(truth)
+    other = None if probe is None else model(known, np.eye(3)[probe] * 5.0)
+    return judged(model(known, np.eye(3)[predicted] * 5.0), probe=other)
+
+
+def test_a_lead_of_one_in_five_is_no_failure_and_no_success() -> None:
+    found = said_of([0, 0, 0, 1, 1], [0, 0, 0, 1, 0], probe=[0, 0, 0, 1, 1])
+
+    assert (found.standing, found.verdict[:2]) == (
+        "weak",
+        (
+            "Whether the model is better than always saying “cat” cannot be told from 5 pictures:"
+            " 80 % right against 60 %.",
+            "Whether the model is better or worse than the linear probe cannot be told from 5"
+            " pictures: 80 % right against 100 %.",
+        ),
+    )
+
+
+def test_a_lead_that_may_be_luck_is_not_called_none() -> None:
+    found = said_of([0] * 27 + [1] * 3, [0] * 28 + [1] + [0])
+
+    assert found.verdict[0] == (
+        "Nothing shows that the model is better than the majority class: always saying “cat” gets"
+        " 90 % right, the model 93 %."
+    )
+
+
+def test_models_are_about_as_good_only_if_many_pictures_say_so() -> None:
+    truth = [0, 1] * 15
+    far = said_of(truth, [1, 0] * 3 + truth[6:], probe=[1, 0] * 4 + truth[8:])
+    near = said_of(truth, [1, 0] * 3 + truth[6:], probe=[1, 0, 1, 0, 1, *truth[5:]])
+
+    assert "linear probe cannot be told from 30 pictures: 80 % right against 73 %." in "".join(
+        far.verdict
+    )
+    assert (
+        "The model is about as good as the linear probe: 80 % right against 83 %." in near.verdict
+    )
+
+
+def test_one_label_for_three_pictures_is_no_collapse() -> None:
+    found = said_of([0, 0, 1], [0, 0, 0])
+
+    assert found.standing == "weak"
+    assert found.verdict[0] == (
+        "All 3 pictures are called “cat”: so few do not tell whether the model ever says anything"
+        " else."
+    )
+
+
+def test_of_one_picture_it_is_said_that_it_is_one() -> None:
+    assert said_of([1], [1]).verdict[0] == (
+        "The test split has only 1 picture, of “dog”. Nothing can be said about telling classes"
+        " apart."
+    )
+
+
+def test_a_class_of_two_pictures_is_not_said_to_be_never_predicted() -> None:
+    truth = [0] * 20 + [1] * 20 + [2] * 2
+
+    assert not any(
+        "Never predicted" in each for each in said_of(truth, [*truth[:40], 0, 1]).verdict
+    )
