@@ -213,6 +213,13 @@ def _hang(_: str) -> NoReturn:
         libc.pause()
 
 
+def _exhaust(_: str) -> NoReturn:
+    # Until the kernel ends a process for it, or refuses: for a process that has a limit.
+    taken = []
+    while True:
+        taken.append(b"x" * (16 << 20))
+
+
 def _raise(_: str) -> NoReturn:
     raise FailpointRaised("a failpoint raised")
 
@@ -231,6 +238,7 @@ _ACTIONS: Final[Mapping[str, Callable[[str], None]]] = {
     "abort": _abort,
     "stop": _stop,
     "hang": _hang,
+    "exhaust": _exhaust,
     "raise": _raise,
     "block": _block,
 }

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -19,7 +20,7 @@ from tests.faults.storm.load import Load, Submitted
 from tests.faults.storm.oracle import Outcomes, alarms, count_events, judge, read_outcomes
 from tests.faults.storm.pictures import make_folders
 from tests.faults.storm.plan import Fault, Kind, make_plan
-from tests.faults.storm.recovery import by_kind, recoveries
+from tests.faults.storm.recovery import read_seen, recoveries
 from tests.faults.storm.report import (
     Outcome,
     last_line,
@@ -32,6 +33,7 @@ from tests.faults.storm.report import (
 from tests.faults.storm.scene import Scene
 from tests.faults.storm.stack import Stack, running_stack, wait_until
 from tests.faults.storm.storming import Storm
+from tests.faults.storm.witness import set_clock
 
 from imgq_db.jobs import JobState, get_job
 
@@ -61,15 +63,14 @@ def main() -> int:
         print(f"\nThe storm of seed {arguments.seed} broke off. All logs: {home}", file=sys.stderr)
         raise
     print(table(outcome), summary(outcome), sep="\n\n")
-    clean = outcome.verdict.is_clean and len(outcome.struck) >= arguments.faults
-    if clean and arguments.write:
+    if outcome.is_clean and arguments.write:
         write_report(outcome, arguments.write)
-    if clean and not arguments.keep:
+    if outcome.is_clean and not arguments.keep:
         shutil.rmtree(home, ignore_errors=True)
     else:
         print(f"\n{problems(outcome.verdict)}\nSeed {arguments.seed}; events and logs: {home}")
     print(f"\n{last_line(outcome)}")
-    return 0 if clean else 1
+    return 0 if outcome.is_clean else 1
 
 
 def _arguments() -> argparse.Namespace:
@@ -109,7 +110,8 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 def _storm(home: Path, arguments: argparse.Namespace) -> Outcome:
     sizes = SMALL_FOLDERS if arguments.small else FOLDERS
     folders = make_folders(home / "pictures", arguments.seed, sizes)
-    with running_stack(home, workers=arguments.workers) as stack:
+    keep = [True]  # what broke off is to be looked at
+    with running_stack(home, workers=arguments.workers, keep=keep) as stack:
         load = Load(
             client=Client(stack.url),
             engine=stack.engine,
@@ -124,11 +126,24 @@ def _storm(home: Path, arguments: argparse.Namespace) -> Outcome:
             print(f"Seed {arguments.seed}: {len(folders)} folders known. The storm begins.")
             load.begin()
             began = time.monotonic()
-            most = MOST_SECONDS * arguments.faults
-            storm.rage(arguments.faults, most_seconds=most)
+            interrupted = _rage(storm, arguments.faults)
             seconds = time.monotonic() - began
             _settle(stack, storm)
-            return _outcome(stack, storm, expected, arguments.seed, seconds)
+            outcome = _outcome(stack, storm, expected, arguments, seconds, interrupted)
+            if outcome.is_clean and not arguments.keep:
+                keep.clear()
+            return outcome
+
+
+def _rage(storm: Storm, faults: int) -> bool:
+    """Let the storm do so many faults. True: Ctrl-C ended it, and what was done is to be judged."""
+    try:
+        storm.rage(faults, most_seconds=MOST_SECONDS * faults)
+    except KeyboardInterrupt:
+        print("Interrupted: everything is mended and judged now. Again: broken off at once.")
+        storm.note("interrupted", struck=len(storm.struck))
+        return True
+    return False
 
 
 def _calm_run(stack: Stack, load: Load) -> dict[Path, Outcomes]:
@@ -151,9 +166,12 @@ def _calm_run(stack: Stack, load: Load) -> dict[Path, Outcomes]:
 def _settle(stack: Stack, storm: Storm) -> None:
     """Mend everything, let all jobs end, and stop all processes in the gentle way."""
     stack.mend()
+    right = wait_until(
+        lambda: set_clock(stack.engine, ahead_hours=0), seconds=PATIENCE_SECONDS, tend=stack.tend
+    )
     storm.scene.load.end()
     ended = wait_until(storm.scene.load.is_settled, seconds=PATIENCE_SECONDS, tend=stack.tend)
-    storm.note("settled", in_time=ended)
+    storm.note("settled", in_time=ended, clock_is_right=right)
     for member in stack.members.values():
         member.leave()
     if not wait_until(
@@ -166,7 +184,12 @@ def _settle(stack: Stack, storm: Storm) -> None:
 
 
 def _outcome(
-    stack: Stack, storm: Storm, expected: dict[Path, Outcomes], seed: int, seconds: float
+    stack: Stack,
+    storm: Storm,
+    expected: dict[Path, Outcomes],
+    arguments: argparse.Namespace,
+    seconds: float,
+    interrupted: bool,
 ) -> Outcome:
     load = storm.scene.load
     verdict = judge(stack.engine, stack.settings, load.jobs, expected)
@@ -174,20 +197,25 @@ def _outcome(
     verdict.problems += [*load.problems, *alarms(logs)]
     with stack.engine.connect() as connection:
         again = int(connection.execute(text(_AGAIN)).scalar_one())
-    recovered = recoveries(stack.engine, storm.struck)
-    for struck, took in zip(storm.struck, recovered, strict=True):
-        storm.note("recovered", fault=struck.fault.number, seconds=took)
+    recovered = recoveries(read_seen(stack.engine), storm.struck)
+    for struck, how in zip(storm.struck, recovered, strict=True):
+        if how is not None:
+            storm.note("recovered", fault=struck.fault.number, **asdict(how))
     redis_version = str(stack.queue.info("server")["redis_version"])
     return Outcome(
-        seed=seed,
+        seed=arguments.seed,
+        asked=arguments.faults,
         seconds=seconds,
+        interrupted=interrupted,
+        lacks={kind: why for kind, why in stack.lacks.items() if kind in arguments.only},
         struck=storm.struck,
         verdict=verdict,
-        recoveries=by_kind(storm.struck, recovered),
+        recoveries=[how for how in recovered if how is not None],
         events=count_events(logs, ("results_dropped", "listing_lost")),
         starts={member.name: member.starts for member in stack.members.values()},
         servers=server_versions(stack.engine, redis_version),
         chunks_again=again,
+        memory_kills=stack.memory_kills(),
     )
 
 

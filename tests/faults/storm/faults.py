@@ -10,11 +10,12 @@ import psutil
 import redis
 from tests.faults.storm.forging import forgeries
 from tests.faults.storm.members import Member
-from tests.faults.storm.pictures import ENDLESS, POISON
+from tests.faults.storm.pictures import ENDLESS, GLUTTON, POISON
 from tests.faults.storm.plan import Fault, Kind
 from tests.faults.storm.points import Point
 from tests.faults.storm.scene import Armed, Hit, Scene
 from tests.faults.storm.stack import LEASE_SECONDS
+from tests.faults.storm.witness import set_clock
 
 from imgq_db.queue import CLASSIFY, LIST, TRAIN, make_ring
 
@@ -23,7 +24,13 @@ STOPPED_SECONDS = 0.5 * LEASE_SECONDS, 3 * LEASE_SECONDS
 CUT_SECONDS = 0.1, 2 * LEASE_SECONDS
 SLOW_SECONDS, SLOWEST_BLOCK_SECONDS = (1.0, 6.0), 0.5
 SILENT_SECONDS = 0.5 * LEASE_SECONDS, 4 * LEASE_SECONDS
+STEPPED_SECONDS = 0.5 * LEASE_SECONDS, 3 * LEASE_SECONDS
+#: So far to and fro.
+STEP_HOURS = 3.0
+FULL_SECONDS = 0.1, 2 * LEASE_SECONDS
 BELLS = 10
+#: What could not be undone yet is tried again so soon.
+AGAIN_SECONDS = 0.1
 _OPEN = "SELECT uid FROM job WHERE finished_at IS NULL AND kind = 'classify'"
 _BACKENDS = """
 SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'imgq-%' AND pid <> pg_backend_pid()
@@ -201,6 +208,34 @@ def _terminate_backend(scene: Scene, fault: Fault) -> Hit | None:
     )
 
 
+def _step_clock(scene: Scene, fault: Fault) -> Hit | None:
+    hours = (2 * fault.target - 1) * STEP_HOURS
+    lasts = fault.between(*STEPPED_SECONDS)
+    if scene.clock_is_off or not set_clock(scene.stack.engine, ahead_hours=hours):
+        return None
+    scene.clock_is_off = True
+    _set_right_later(scene, lasts)
+    return Hit(f"the clock by {hours:+.2f} h for {lasts:.1f} s")
+
+
+def _set_right_later(scene: Scene, seconds: float) -> None:
+    def set_right() -> None:
+        if set_clock(scene.stack.engine, ahead_hours=0):
+            scene.clock_is_off = False
+        else:
+            _set_right_later(scene, AGAIN_SECONDS)
+
+    scene.later(seconds, set_right)
+
+
+def _fill_disk(scene: Scene, fault: Fault) -> Hit | None:
+    disk, lasts = scene.stack.disk, fault.between(*FULL_SECONDS)
+    if disk is None or not disk.fill():
+        return None
+    scene.later(lasts, disk.free)
+    return Hit(f"{disk.place} for {lasts:.1f} s")
+
+
 def _weather(what: str, seconds: tuple[float, float], *values: float) -> Deed:
     def deed(scene: Scene, fault: Fault) -> Hit:
         network = scene.stack.network
@@ -232,6 +267,8 @@ DEEDS: Mapping[Kind, Deed] = {
     Kind.POINT_STOP: _arm("stop"),
     Kind.POISON: _poison(POISON),
     Kind.ENDLESS: _poison(ENDLESS),
+    Kind.GLUTTON: _poison(GLUTTON),
+    Kind.OUT_OF_MEMORY: _arm("exhaust"),
     Kind.RECONCILER_KILL: _kill("reconciler"),
     Kind.RECONCILER_STOP: _stop("reconciler"),
     Kind.API_KILL: _kill("api"),
@@ -244,6 +281,8 @@ DEEDS: Mapping[Kind, Deed] = {
     Kind.POSTGRES_STOP: _stop_postgres,
     Kind.BACKEND_KILL: _kill_backend,
     Kind.BACKEND_TERMINATE: _terminate_backend,
+    Kind.CLOCK_STEP: _step_clock,
+    Kind.DISK_FULL: _fill_disk,
     Kind.NET_CUT: _weather("cut", CUT_SECONDS),
     Kind.NET_RESET: _weather("reset", (0.0, 0.0)),
     Kind.NET_SLOW: _weather("slow_down", SLOW_SECONDS, SLOWEST_BLOCK_SECONDS),

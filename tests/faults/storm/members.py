@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from tests.faults.storm.memory import MemoryGroup
 
 from imgq_cli.stack.spawning import spawn
 
@@ -29,6 +30,8 @@ class Member:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
     log: Path
+    #: what it and its children may take; None: whatever there is
+    group: MemoryGroup | None = None
     starts: int = 0
     #: when it, or a child of it, was last started or ended; seconds since the epoch
     disturbed_at: float = 0.0
@@ -43,6 +46,8 @@ class Member:
         self.starts += 1
         self.disturbed_at = time.time()
         self._process = spawn(self.argv, log=self.log, env=self.env, death_signal=signal.SIGKILL)
+        if self.group is not None:
+            self.group.take(self._process.pid)
 
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 from tests.faults.storm.load import Submitted
-from tests.faults.storm.pictures import ENDLESS, POISON, Folder
+from tests.faults.storm.pictures import ENDLESS, GLUTTON, POISON, Folder
 
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.settings import Settings
@@ -21,6 +21,7 @@ Outcomes = Mapping[bytes, Outcome]
 CONDEMNED: Mapping[str, Outcome] = {
     POISON: (1, "worker_crash", None),
     ENDLESS: (1, "decode_timeout", None),
+    GLUTTON: (1, "out_of_memory", None),
 }
 _ROWS = "SELECT path, status, error_code, label FROM prediction WHERE job_id = :id"
 #: What no fault may ever make a process say: the alarms of the ledger.

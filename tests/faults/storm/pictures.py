@@ -13,9 +13,11 @@ SIDE = 24
 FORMATS = ("jpeg", "png", "bmp")
 #: Different pictures; files repeat them with other bytes at their end, so that all digests differ.
 SCENES = 60
-#: In the name of a file that crashes its decoder, and of one that never leaves it: see the workers'
-#: failpoints.
-POISON, ENDLESS = "poison", "endless"
+#: In the name of a file that crashes its decoder, of one that never leaves it, and of one that
+#: takes all memory there: see the workers' failpoints.
+POISON, ENDLESS, GLUTTON = "poison", "endless", "glutton"
+#: Matches the address of a folder with one of these.
+POISONED = f"-({POISON}|{ENDLESS}|{GLUTTON})-[0-9]+$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def make_folders(place: Path, seed: int, sizes: Sequence[int]) -> tuple[Folder, 
 
 
 def poisoned(folder: Folder, word: str, number: int) -> Folder:
-    """Return a folder like another one, with one picture more. word: POISON or ENDLESS."""
+    """Return a folder like another one, with one picture more. word: POISON, ENDLESS or GLUTTON."""
     place = folder.path.with_name(f"{folder.path.name}-{word}-{number}")
     for file in sorted(folder.path.rglob("*")):
         if file.is_file():

@@ -24,6 +24,8 @@ class Kind(StrEnum):
     POINT_STOP = "SIGSTOP at a commit point, SIGCONT later"
     POISON = "a picture that crashes its decoder"
     ENDLESS = "a picture that never leaves its decoder"
+    GLUTTON = "a picture that takes all memory"
+    OUT_OF_MEMORY = "a worker's child that takes all memory, once"
     RECONCILER_KILL = "SIGKILL of a reconciler"
     RECONCILER_STOP = "SIGSTOP of a reconciler"
     API_KILL = "SIGKILL of the API"
@@ -36,6 +38,8 @@ class Kind(StrEnum):
     POSTGRES_STOP = "immediate stop of Postgres"
     BACKEND_KILL = "SIGKILL of a Postgres backend"
     BACKEND_TERMINATE = "pg_terminate_backend"
+    CLOCK_STEP = "a step of the database's clock by hours"
+    DISK_FULL = "a full disk, of all servers and processes"
     NET_CUT = "a connection cut and refused"
     NET_RESET = "connections reset"
     NET_SLOW = "a slow connection"
@@ -53,6 +57,8 @@ WEIGHTS: Mapping[Kind, int] = {
     Kind.POINT_STOP: 4,
     Kind.POISON: 1,
     Kind.ENDLESS: 1,
+    Kind.GLUTTON: 1,
+    Kind.OUT_OF_MEMORY: 4,
     Kind.RECONCILER_KILL: 5,
     Kind.RECONCILER_STOP: 2,
     Kind.API_KILL: 3,
@@ -65,6 +71,8 @@ WEIGHTS: Mapping[Kind, int] = {
     Kind.POSTGRES_STOP: 2,
     Kind.BACKEND_KILL: 1,
     Kind.BACKEND_TERMINATE: 8,
+    Kind.CLOCK_STEP: 4,
+    Kind.DISK_FULL: 2,
     Kind.NET_CUT: 4,
     Kind.NET_RESET: 5,
     Kind.NET_SLOW: 3,
@@ -83,9 +91,12 @@ DISRUPTIVE = frozenset(
         Kind.WORKER_TERM,
         Kind.POINT_KILL,
         Kind.POINT_STOP,
+        Kind.OUT_OF_MEMORY,
         Kind.REDIS_KILL,
         Kind.POSTGRES_STOP,
         Kind.BACKEND_KILL,
+        Kind.CLOCK_STEP,
+        Kind.DISK_FULL,
         Kind.NET_CUT,
         Kind.NET_SLOW,
         Kind.NET_SILENT,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.faults.storm.pictures import ENDLESS, POISON
+from tests.faults.storm.pictures import ENDLESS, GLUTTON, POISON
 
 from imgq_db.failpoints import POINTS, TESTING, VARIABLE
 
@@ -27,6 +27,9 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "api": ("submit.after_insert", "submit.before_bell", "submit.after_bell"),
     "trainer": ("checkpoint.before_row", "register.before_commit"),
 }
+#: Where a worker takes all memory. Not where it decodes: a picture that is alone there for the
+#: second time is condemned, and rightly so by all that can be known.
+MEMORY_PLACE: Final = "finish.before_fence"
 #: A worker that stops in the middle of a commit holds locks: who else waits for them is tested.
 STOPPING_ROLES: Final = ("worker", "reconciler")
 
@@ -61,11 +64,13 @@ def make_points(folder: Path, roles: Mapping[str, str]) -> tuple[Point, ...]:
     points = []
     for member, role in roles.items():
         actions = ("kill", "stop") if role in STOPPING_ROLES else ("kill",)
-        for place in PLACES[role]:
-            for action in actions:
-                marker = folder / f"{member}-{place}-{action}"
-                marker.touch()
-                points.append(Point(member, place, action, marker))
+        acts = [(place, action) for place in PLACES[role] for action in actions]
+        if role == "worker":
+            acts.append((MEMORY_PLACE, "exhaust"))
+        for place, action in acts:
+            marker = folder / f"{member}-{place}-{action}"
+            marker.touch()
+            points.append(Point(member, place, action, marker))
     return tuple(points)
 
 
@@ -78,5 +83,6 @@ def failpoint_environment(points: Iterable[Point], member: str) -> dict[str, str
     ]
     if member.startswith("worker"):
         faults += [f"decode=segv@match=*{POISON}*", f"decode=hang@match=*{ENDLESS}*"]
+        faults += [f"decode=exhaust@match=*{GLUTTON}*"]
     assert {fault.partition("=")[0] for fault in faults} <= POINTS
     return {TESTING: "1", VARIABLE: ";".join(faults)}

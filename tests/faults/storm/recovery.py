@@ -2,59 +2,80 @@
 
 import bisect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
-from tests.faults.storm.plan import Kind
+from tests.faults.storm.plan import DISRUPTIVE, Kind
+from tests.faults.storm.scene import Hit
 from tests.faults.storm.storming import Struck
 
-_DONE = """
-SELECT c.id, extract(epoch FROM coalesce(c.done_at, j.finished_at))::float8 AS at,
-    c.state = 'done' AS done
-FROM chunk c JOIN job j ON j.id = c.job_id WHERE coalesce(c.done_at, j.finished_at) IS NOT NULL
+_SEEN = """
+SELECT what, id, extract(epoch FROM min(at))::float8 AS at FROM storm_seen GROUP BY what, id
 """
-_ENDED = """
-SELECT uid, extract(epoch FROM finished_at)::float8 AS at FROM job WHERE finished_at IS NOT NULL
-"""
+_CHUNKS = "SELECT id, job_id FROM chunk"
+_JOBS = "SELECT id, uid FROM job"
 
 
-def recoveries(engine: Engine, struck: Sequence[Struck]) -> list[float | None]:
-    """Return the seconds after each fault; None where nothing was left to do.
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """seconds: from the fault on. alone: nothing else that keeps workers from work struck since."""
 
-    Of a fault that took claims: until the last of these chunks was committed, or its job had ended.
-    Of a cancel: until it had ended. Of others: until the next commit of any job.
+    kind: Kind
+    seconds: float
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """When chunks were settled, jobs ended and anything was committed: seconds since the epoch.
+
+    A chunk is settled once it was committed, or its job has ended without it.
     """
+
+    chunks: Mapping[int, float]
+    jobs: Mapping[str, float]
+    commits: Sequence[float]
+
+    def end_of(self, hit: Hit, at: float) -> float | None:
+        """Return when a fault of that moment was over; None: nothing was left to do."""
+        if hit.job is not None:
+            return self.jobs.get(str(hit.job.uid))
+        if hit.chunks:
+            return max(self.chunks.get(chunk, at) for chunk in hit.chunks)
+        following = bisect.bisect_right(self.commits, at)
+        return self.commits[following] if following < len(self.commits) else None
+
+
+def read_seen(engine: Engine) -> Seen:
     with engine.connect() as connection:
-        chunks = connection.execute(text(_DONE)).all()
-        ended = {row.uid: row.at for row in connection.execute(text(_ENDED))}
-    settled = {row.id: row.at for row in chunks}
-    commits = sorted(row.at for row in chunks if row.done)
-    moments = ((each, _recovered_at(each, settled, commits, ended)) for each in struck)
-    return [None if at is None else max(0.0, at - each.at) for each, at in moments]
+        seen = {(row.what, row.id): row.at for row in connection.execute(text(_SEEN))}
+        chunks = connection.execute(text(_CHUNKS)).all()
+        jobs = connection.execute(text(_JOBS)).all()
+    never = float("inf")
+    settled = {
+        row.id: min(seen.get(("chunk", row.id), never), seen.get(("job", row.job_id), never))
+        for row in chunks
+    }
+    return Seen(
+        chunks={chunk: at for chunk, at in settled.items() if at < never},
+        jobs={str(row.uid): seen[("job", row.id)] for row in jobs if ("job", row.id) in seen},
+        commits=sorted(at for (what, _), at in seen.items() if what == "chunk"),
+    )
 
 
-def by_kind(struck: Sequence[Struck], seconds: Sequence[float | None]) -> dict[Kind, list[float]]:
-    """Return the recoveries of each kind, sorted."""
-    found: dict[Kind, list[float]] = {}
-    for each, took in zip(struck, seconds, strict=True):
-        if took is not None:
-            found.setdefault(each.fault.kind, []).append(took)
-    return {kind: sorted(those) for kind, those in found.items()}
+def recoveries(seen: Seen, struck: Sequence[Struck]) -> list[Recovery | None]:
+    """Return how each fault was recovered from; None where nothing was left to do."""
+    disruptions = sorted(each.at for each in struck if each.fault.kind in DISRUPTIVE)
+    return [_recovery(seen, each, disruptions) for each in struck]
 
 
-def _recovered_at(
-    struck: Struck,
-    settled: Mapping[int, float],
-    commits: Sequence[float],
-    ended: Mapping[Any, float],
-) -> float | None:
-    hit = struck.hit
-    if hit.job is not None:
-        return ended.get(hit.job.uid)
-    if hit.chunks:
-        return max(settled.get(chunk, struck.at) for chunk in hit.chunks)
-    following = bisect.bisect_right(commits, struck.at)
-    return commits[following] if following < len(commits) else None
+def _recovery(seen: Seen, struck: Struck, disruptions: Sequence[float]) -> Recovery | None:
+    end = seen.end_of(struck.hit, struck.at)
+    if end is None:
+        return None
+    further = bisect.bisect_right(disruptions, struck.at)
+    alone = further == len(disruptions) or disruptions[further] >= end
+    return Recovery(struck.fault.kind, max(0.0, end - struck.at), alone)
 
 
 def percentile(seconds: Sequence[float], share: float) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 from tests.faults.storm.oracle import Verdict
 from tests.faults.storm.plan import Kind
-from tests.faults.storm.recovery import percentile
+from tests.faults.storm.recovery import Recovery, percentile
 from tests.faults.storm.storming import Struck
 
 MOST_PROBLEMS = 20
@@ -22,28 +22,48 @@ PACKAGES = ("imgq", "celery", "kombu", "billiard", "redis", "SQLAlchemy", "psyco
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that a report is made of. seconds: from the first fault to the last."""
+    """All that a report is made of.
+
+    asked: how many faults there were to be. seconds: from the first fault to the last. lacks: what
+    this machine does not let a storm do, with the reason.
+    """
 
     seed: int
+    asked: int
     seconds: float
+    interrupted: bool
+    lacks: Mapping[Kind, str]
     struck: Sequence[Struck]
     verdict: Verdict
-    recoveries: Mapping[Kind, Sequence[float]]
+    recoveries: Sequence[Recovery]
     events: Mapping[str, int]
     starts: Mapping[str, int]
     servers: str
     chunks_again: int
+    memory_kills: int
+
+    @property
+    def is_clean(self) -> bool:
+        return self.verdict.is_clean and len(self.struck) >= self.asked
+
+    def recovered(self, *, alone: bool = False) -> list[float]:
+        """Return all times to recovery, or those of faults that nothing followed meanwhile."""
+        return sorted(each.seconds for each in self.recoveries if each.alone or not alone)
 
 
 def table(outcome: Outcome) -> str:
     """Return the faults by kind, as Markdown."""
     counts = Counter(each.fault.kind for each in outcome.struck)
-    lines = ["| fault | count | recovery p50 | p99 | longest |", "|---|--:|--:|--:|--:|"]
+    lines = ["| fault | done | recovery p50 | p99 | longest |", "|---|--:|--:|--:|--:|"]
     for kind in Kind:
+        times = sorted(each.seconds for each in outcome.recoveries if each.kind is kind)
         if counts[kind]:
-            lines.append(_line(kind, counts[kind], outcome.recoveries.get(kind, ())))
-    everything = sorted(each for found in outcome.recoveries.values() for each in found)
-    lines.append(_line("all", sum(counts.values()), everything))
+            lines.append(_line(kind, counts[kind], times))
+        elif kind in outcome.lacks:
+            lines.append(f"| {kind} | left out: {outcome.lacks[kind]} | | | |")
+    lines.append(_line("all", sum(counts.values()), outcome.recovered()))
+    alone = outcome.recovered(alone=True)
+    lines.append(_line("… recovered from before the next that disrupts", len(alone), alone))
     return "\n".join(lines)
 
 
@@ -61,13 +81,14 @@ def summary(outcome: Outcome) -> str:
     return "\n".join(
         [
             f"Seed {outcome.seed}: {len(outcome.struck):,} faults in {outcome.seconds:,.0f} s,"
-            f" {rate:.2f} a second.",
+            f" {rate:.2f} a second{'; interrupted' if outcome.interrupted else ''}.",
             f"Jobs: {verdict.succeeded:,} succeeded, {verdict.cancelled:,} cancelled;"
             f" {verdict.trained:,} trainings registered. {outcome.chunks_again:,} chunks were"
             " claimed more than once.",
             f"Refused by their token: {events['results_dropped']:,} results that came too late,"
             f" {events['listing_lost']:,} listings. Processes started:"
-            f" {', '.join(f'{name} {count:,}' for name, count in sorted(outcome.starts.items()))}.",
+            f" {', '.join(f'{name} {count:,}' for name, count in sorted(outcome.starts.items()))}."
+            f" Killed by the kernel for want of memory: {outcome.memory_kills:,}.",
             f"{outcome.servers}; {versions()}.",
         ]
     )
@@ -93,9 +114,10 @@ def problems(verdict: Verdict) -> str:
 
 def last_line(outcome: Outcome) -> str:
     """Return the line that a storm ends with."""
-    verdict = outcome.verdict
+    verdict, done = outcome.verdict, len(outcome.struck)
+    broken_off = f"interrupted before {outcome.asked} · " if outcome.interrupted else ""
     return (
-        f"faults {len(outcome.struck)} · pictures {verdict.pictures} · lost {verdict.lost}"
+        f"{broken_off}faults {done} · pictures {verdict.pictures} · lost {verdict.lost}"
         f" · doubled {verdict.doubled} · wrong {verdict.wrong}"
     )
 

@@ -5,17 +5,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from tests.faults.storm.load import Load, Submitted
 from tests.faults.storm.members import Member
+from tests.faults.storm.pictures import POISONED
 from tests.faults.storm.points import Point
 from tests.faults.storm.stack import Stack
 
-_CLAIMS = "SELECT id FROM chunk WHERE state = 'leased' AND owner = ANY(CAST(:owners AS uuid[]))"
-_LAST_COMMIT = """
-SELECT extract(epoch FROM max(done_at))::float8
-FROM (SELECT done_at FROM chunk ORDER BY id DESC LIMIT 500) latest
+from imgq_db.engine import is_outage
+
+#: Chunks with a picture that ends processes take as long as that takes: see `Kind.POISON`.
+_CLAIMS = """
+SELECT c.id FROM chunk c JOIN job j ON j.id = c.job_id
+WHERE c.state = 'leased' AND c.owner = ANY(CAST(:owners AS uuid[])) AND NOT j.source ~ :poisoned
 """
+_LAST_COMMIT = "SELECT extract(epoch FROM max(at))::float8 FROM storm_seen WHERE what = 'chunk'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,10 @@ class Scene:
     stack: Stack
     load: Load
     #: (when, by the monotonic clock; what)
-    undo: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    undo: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+    clock_is_off: bool = False
 
-    def later(self, seconds: float, what: Callable[[], None]) -> None:
+    def later(self, seconds: float, what: Callable[[], object]) -> None:
         self.undo.append((time.monotonic() + seconds, what))
 
     def undo_due(self) -> None:
@@ -57,7 +62,8 @@ class Scene:
         """Return the chunks that a worker's processes have claimed; none while Postgres is away."""
         if member.role != "worker":
             return ()
-        return tuple(map(int, self.ask(_CLAIMS, owners=self.stack.owners_of(member.name))))
+        owners = self.stack.owners_of(member.name)
+        return tuple(map(int, self.ask(_CLAIMS, owners=owners, poisoned=POISONED)))
 
     def last_commit(self) -> float:
         """Return when a chunk was last committed, 0 if that cannot be told; since the epoch."""
@@ -68,5 +74,7 @@ class Scene:
         try:
             with self.stack.engine.connect() as connection:
                 return [str(found) for found in connection.execute(text(query), values).scalars()]
-        except SQLAlchemyError:
+        except DBAPIError as error:
+            if not is_outage(error):
+                raise
             return []

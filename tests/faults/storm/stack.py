@@ -13,9 +13,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine
+from tests.faults.storm.disks import Disk, small_disk
 from tests.faults.storm.members import Member, cared_for
+from tests.faults.storm.memory import MemoryGroup, memory_groups
+from tests.faults.storm.plan import Kind
 from tests.faults.storm.points import Point, failpoint_environment, make_points
 from tests.faults.storm.proxy import Network
+from tests.faults.storm.witness import watch_commits
 from tests.faults.storm.worker import LABELS, OWNERS
 
 from imgq_cli.stack.plan import child_environment
@@ -77,6 +81,26 @@ class Stack:
     points: tuple[Point, ...]
     owners: Path
     logs: Path
+    #: all that the servers and processes write lies there; None: on the machine's disk
+    disk: Disk | None
+    #: of the workers; none: they may take what there is
+    groups: Mapping[str, MemoryGroup]
+
+    @property
+    def lacks(self) -> Mapping[Kind, str]:
+        """Return the faults that this machine does not let us make, with the reason."""
+        no_group = "" if self.groups else "no control group of memory may be made here"
+        no_disk = "" if self.disk else "no tmpfs may be mounted here"
+        reasons = {
+            Kind.GLUTTON: no_group,
+            Kind.OUT_OF_MEMORY: no_group,
+            Kind.DISK_FULL: no_disk,
+        }
+        return {kind: reason for kind, reason in reasons.items() if reason}
+
+    def memory_kills(self) -> int:
+        """Return how many processes of workers the kernel has killed for want of memory."""
+        return sum(group.kills() for group in self.groups.values())
 
     def of_role(self, role: str) -> list[Member]:
         """Return the processes of a role that run now."""
@@ -85,12 +109,16 @@ class Stack:
     def tend(self) -> None:
         """Start again what has died, as a supervisor does."""
         for server in self.servers.values():
-            server.restart()
+            with contextlib.suppress(OSError):  # a full disk: the next look tries again
+                server.restart()
         for member in self.members.values():
-            member.tend()
+            with contextlib.suppress(OSError):
+                member.tend()
 
     def mend(self) -> None:
         """Take back everything that lasts."""
+        if self.disk is not None:
+            self.disk.free()
         self.network.calm_all()
         for point in self.points:
             point.disarm()
@@ -108,17 +136,26 @@ class Stack:
     def owners_of(self, name: str) -> list[str]:
         """Return the ids under which the children of a worker have claimed."""
         noted = (file.name.partition("=") for file in self.owners.iterdir())
-        return [owner for worker, _, owner in noted if worker == name]
+        return [owner for worker, _, owner in noted if worker == name and owner]
 
 
 @contextlib.contextmanager
-def running_stack(home: Path, *, workers: int) -> Iterator[Stack]:
-    """Run everything, ready to work, until the block ends; leave no process behind."""
+def running_stack(home: Path, *, workers: int, keep: list[bool]) -> Iterator[Stack]:
+    """Run everything, ready to work, until the block ends; leave no process behind.
+
+    keep: see `small_disk`.
+    """
     for name in ("owners", "points"):
         (home / name).mkdir(parents=True)
-    with services(home / "home") as running, Network().running() as network:
+    names = [f"worker-{number + 1}" for number in range(workers)]
+    with (
+        small_disk(home / "home", keep=keep) as disk,
+        memory_groups(names) as groups,
+        services(home / "home") as running,
+        Network().running() as network,
+    ):
         settings, engine = _prepare(running)
-        roles = dict(ROLES) | {f"worker-{number + 1}": "worker" for number in range(workers)}
+        roles = dict(ROLES) | dict.fromkeys(names, "worker")
         points = make_points(home / "points", roles)
         port = free_port()
         env = _environment(running, port) | {OWNERS: str(home / "owners")}
@@ -132,6 +169,7 @@ def running_stack(home: Path, *, workers: int) -> Iterator[Stack]:
                 | _through_proxies(running, servers, network, name, role)
                 | failpoint_environment(points, name),
                 running.home.logs / f"{name}.log",
+                groups.get(name),
             )
             for name, role in roles.items()
         }
@@ -150,6 +188,8 @@ def running_stack(home: Path, *, workers: int) -> Iterator[Stack]:
             points=points,
             owners=home / "owners",
             logs=running.home.logs,
+            disk=disk,
+            groups=groups,
         )
         with cared_for(members, env["IMGQ_HOME"]), contextlib.closing(queue):
             _await(lambda: is_ready(url), stack)
@@ -185,6 +225,7 @@ def _prepare(running: Services) -> tuple[Settings, Engine]:
     migrating = make_engine(settings, role="migrate")
     upgrade(migrating)
     complete_builtin(migrating, NewVersion("0" * 64, "colours", LABELS, {}, {}))
+    watch_commits(migrating)
     migrating.dispose()
     return settings, make_engine(settings, role="api")
 

@@ -1,11 +1,14 @@
 """The storm itself: faults one after the other, while what died is started again."""
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
+import psutil
+from sqlalchemy.exc import SQLAlchemyError
 from tests.faults.storm.faults import DEEDS, reached
 from tests.faults.storm.plan import DISRUPTIVE, Fault
 from tests.faults.storm.points import Point
@@ -54,16 +57,21 @@ class Storm:
     def rage(self, faults: int, *, most_seconds: float) -> None:
         """Do so many faults, or as many as the time allows."""
         ends = time.monotonic() + most_seconds
-        following = next(self.plan)
+        following = self._next()
         due_at = time.monotonic() + following.pause_seconds
         while len(self.struck) < faults and time.monotonic() < ends:
             self._tick()
             room = len(self._waiting) < min(MOST_WAITING, faults - len(self.struck))
             if time.monotonic() >= due_at and room:
                 self._begin(following)
-                following = next(self.plan)
+                following = self._next()
                 due_at = time.monotonic() + following.pause_seconds
         self.note("faults over", struck=len(self.struck))
+
+    def _next(self) -> Fault:
+        """Return the next fault that this machine lets us make."""
+        lacks = self.scene.stack.lacks
+        return next(fault for fault in self.plan if fault.kind not in lacks)
 
     def note(self, event: str, **values: object) -> None:
         """Write a line to the log of events."""
@@ -92,7 +100,7 @@ class Storm:
         at = time.time()
         if waiting.fault.waits_for_work and self._worked_at <= self._disrupted_at:
             return self._given_up(waiting)
-        hit = DEEDS[waiting.fault.kind](self.scene, waiting.fault)
+        hit = self._do(waiting.fault)
         match hit:
             case Hit():
                 self._strike(waiting.fault, at, hit)
@@ -103,6 +111,14 @@ class Storm:
                 waiting.point, waiting.until = hit.point, time.monotonic() + ARMED_SECONDS
                 return False
         return self._given_up(waiting)
+
+    def _do(self, fault: Fault) -> Hit | Armed | None:
+        """Do a fault. What goes wrong in the doing ends no storm: the fault was not done."""
+        try:
+            return DEEDS[fault.kind](self.scene, fault)
+        except (OSError, psutil.Error, subprocess.SubprocessError, SQLAlchemyError) as error:
+            self.note("not done", fault=fault.number, kind=fault.kind.name, why=repr(error))
+            return None
 
     def _settle_point(self, waiting: _Waiting, point: Point) -> bool:
         if time.monotonic() >= waiting.until and point.disarm():
