@@ -18,11 +18,11 @@ from imgq_db.queue import Ring, make_ring
 from imgq_db.settings import Settings, load_settings
 from imgq_db.sources import readable_roots
 from imgq_trainer.crew import Crew
+from imgq_trainer.orphans import end_with_parent
 from imgq_workers.breadcrumbs import Breadcrumbs, untold_breadcrumbs
 from imgq_workers.crumb_files import leave_breadcrumbs
 from imgq_workers.devices import Devices
 from imgq_workers.models import LoadedModels
-from imgq_workers.orphans import end_with_parent
 from imgq_workers.predicting import predict_chunk
 from imgq_workers.presence import Presence
 from imgq_workers.setbacks import Setbacks

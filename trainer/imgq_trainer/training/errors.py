@@ -8,7 +8,7 @@ TrainerError
     ├── BackboneUnsuited
     ├── WeightsNotSafetensors
     ├── WeightsUnfit
-    ├── SeveralDevicesUnsupported
+    ├── HandBroken
     ├── DiskTooSmall
     ├── DiskFull
     ├── OutOfMemory
@@ -83,12 +83,22 @@ class WeightsUnfit(TrainingError):
         super().__init__(f"The weights in {path} do not fit {name!r}: {reason}.")
 
 
-class SeveralDevicesUnsupported(TrainingError):
-    title = "One training uses one device"
-    hint = "Leave the number of processes out, and train on one device."
+class HandBroken(TrainingError):
+    title = "A process of the training failed"
+    hint = "The job's log has its last words. Please report them."
 
-    def __init__(self, processes: int) -> None:
-        super().__init__(f"{processes} processes were asked for, and training runs in one.")
+    def __init__(self, rank: int, processes: int) -> None:
+        super().__init__(f"Process {rank + 1} of {processes} failed while it computed gradients.")
+
+
+class ProcessLost(Exception):
+    """Another process of the training died, or gave no answer: what is on disk is what is left.
+
+    No fault of the training's: it goes on from its last checkpoint.
+    """
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__(f"a process of the training is gone or gives no answer ({why})")
 
 
 class DiskTooSmall(TrainingError):

@@ -1,31 +1,30 @@
 """The training loop: epochs, steps, validation; the same seed gives the same weights."""
 
-import gc
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from imgq_trainer.errors import Stopped
-from imgq_trainer.training.augmenting import Policy, View, blend, policy_of
+from imgq_trainer.training.augmenting import View
 from imgq_trainer.training.checkpoints import Keeper, Memory
 from imgq_trainer.training.config import CheckpointKnobs
 from imgq_trainer.training.courses import Course, Sample, Trained
 from imgq_trainer.training.errors import OutOfMemory, TrainingDiverged
 from imgq_trainer.training.events import Epoch, Events
+from imgq_trainer.training.gradients import Gradients, Order, Rows
 from imgq_trainer.training.machine import Machine, is_out_of_memory
 from imgq_trainer.training.optimising import (
     begin_training,
-    image_side,
     rate_at,
     set_rate,
     unfreeze,
 )
 from imgq_trainer.training.probing import Logits
+from imgq_trainer.training.teams import ALONE, Team
 from imgq_trainer.training.underway import Underway
 
 #: pictures of validation that are computed at once
@@ -48,6 +47,7 @@ class Loop:
     checkpoints: CheckpointKnobs
     #: called when an epoch is over; what it raises ends the training
     between_epochs: Callable[[], None] = lambda: None
+    team: Team = ALONE
 
     def train(self, course: Course) -> Trained:
         """Train to the course's end, from where it was cut off if it was.
@@ -92,6 +92,7 @@ class Loop:
         return trained
 
     def _train(self, course: Course, run: Underway) -> None:
+        self.team.begin(self._work(course, run))
         while run.epoch < course.stop_after and not run.patience_is_over():
             over = self._epoch(course, run)
             if over:
@@ -109,7 +110,6 @@ class Loop:
         """Train for one epoch, or the rest of one, and validate. Return whether time is over."""
         over, begun, seen = False, time.monotonic(), 0
         batches = _batches(course, run.epoch)
-        view = self._view(course, run.epoch)
         unfreeze(run.network, course.knobs, run.epoch, course.epochs)
         rate = 0.0
         behind = sum(map(len, batches[: run.step]))
@@ -119,7 +119,7 @@ class Loop:
             rate = rate_at(course.knobs, progress) * run.rate_factor
             set_rate(run.optimiser, rate)
             rows = batches[run.step]
-            run.add_loss(self._step(course, run, view, rows), len(rows))
+            run.add_loss(self._step(course, run, rows), len(rows))
             run.average_weights()
             run.step += 1
             seen += len(rows)
@@ -155,78 +155,36 @@ class Loop:
             course.name, run.memory(), stage=course.stage, run=course.run, epoch=run.epoch
         )
 
-    def _view(self, course: Course, epoch: int) -> View:
-        how = course.train.pictures.how
-        side = image_side(course.knobs, how.crop, epoch, course.epochs)
-        return View(how, side, self.machine.device)
-
-    def _step(
-        self, course: Course, run: Underway, view: View, rows: npt.NDArray[np.int64]
-    ) -> float:
+    def _step(self, course: Course, run: Underway, rows: Rows) -> float:
         """Change the weights once; return the mean loss. rows: places in the course's sample."""
         begin_training(run.network, course.knobs)
-        policy = policy_of(course.knobs, view.how)
+        work = self._work(course, run)
         while True:
-            parts = np.array_split(rows, min(run.parts, len(rows)))
-            try:
-                losses = [
-                    self._backward(course, run, view, policy, part, len(rows)) for part in parts
-                ]
+            order = Order(run.epoch, run.step, rows, run.parts)
+            loss = self.team.compute(work, order)
+            if loss is not None:
                 break
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            # Out of the handler: the error's traceback would keep the step's memory.
             run.optimiser.zero_grad(set_to_none=True)
             self._halve(course, run, len(rows))
-        loss = sum(losses)
         if not math.isfinite(loss) or not self._clip(course, run):
             raise _Diverged
         run.optimiser.step()
         run.optimiser.zero_grad(set_to_none=True)
         return loss
 
+    def _work(self, course: Course, run: Underway) -> Gradients:
+        return Gradients(course, run.network, run.balance, self.machine)
+
     def _halve(self, course: Course, run: Underway, pictures: int) -> None:
-        self._free()
-        if run.parts >= pictures:
+        self.machine.free_memory()
+        if run.parts * self.team.count >= pictures:
             raise OutOfMemory(course.stage)
         run.parts *= 2
         self.events.log(
             f"There is too little memory for {pictures} pictures at once: they are computed in"
-            f" {run.parts} parts, which changes nothing but the speed.",
+            f" {run.parts * self.team.count} parts, which changes nothing but the speed.",
             "warning",
         )
-
-    def _backward(
-        self,
-        course: Course,
-        run: Underway,
-        view: View,
-        policy: Policy | None,
-        part: npt.NDArray[np.int64],
-        whole: int,
-    ) -> float:
-        """Add the gradients of a part of a batch; return its share of the loss."""
-        key = (course.seed, run.epoch, run.step, int(part[0]))
-        draw = np.random.default_rng(key)
-        torch.manual_seed(int(draw.integers(1 << 62)))  # for dropout
-        pixels = course.train.pictures.take(course.train.rows[part].tolist())
-        if policy is None:
-            values = view.plain(pixels)
-        else:
-            keys = [(course.seed, run.epoch, int(row)) for row in part]
-            values = view.changed(pixels, policy, keys)
-        truth = torch.from_numpy(course.train.truth[part]).to(self.machine.device)
-        targets: torch.Tensor = truth
-        if course.knobs.mixup or course.knobs.cutmix:
-            chosen = torch.nn.functional.one_hot(truth, course.classes).to(torch.float32)
-            values, targets = blend(values, chosen, course.knobs, draw)
-        with self.machine.autocast(course.knobs.bf16):
-            scores = run.network(values)
-        loss = run.balance.loss(scores.float(), targets, course.knobs.label_smoothing)
-        share = loss * (len(part) / whole)
-        share.backward()  # type: ignore[no-untyped-call]
-        return float(share.detach())
 
     def _clip(self, course: Course, run: Underway) -> bool:
         """Shorten long gradients; return whether they are numbers."""
@@ -270,7 +228,7 @@ class Loop:
         return logits
 
     def _halved(self, course: Course, pictures: int) -> int:
-        self._free()
+        self.machine.free_memory()
         if pictures == 1:
             raise OutOfMemory(course.stage)
         self.events.log(
@@ -280,13 +238,8 @@ class Loop:
         )
         return pictures // 2
 
-    def _free(self) -> None:
-        gc.collect()
-        if self.machine.device.type == "cuda":
-            torch.cuda.empty_cache()
 
-
-def _batches(course: Course, epoch: int) -> list[npt.NDArray[np.int64]]:
+def _batches(course: Course, epoch: int) -> list[Rows]:
     """Return the places of an epoch's pictures, in batches of about the same size."""
     draw = np.random.default_rng((course.seed, epoch))
     count = len(course.train)

@@ -1,5 +1,6 @@
 """Where a training computes: on which device, with how many threads, and until when."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -27,6 +28,12 @@ class Machine:
         fast = wanted and BF16 in precisions(str(self.device))
         return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
 
+    def free_memory(self) -> None:
+        """Give back what nobody uses any more."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     @contextmanager
     def repeatable(self) -> Iterator[None]:
         """Compute the same bits each time within a block: surely on a CPU, mostly on a GPU."""
@@ -38,6 +45,11 @@ class Machine:
         finally:
             torch.use_deterministic_algorithms(before)
             torch.set_num_threads(threads)
+
+
+def share_of(threads: int, processes: int, device: torch.device) -> int:
+    """Return a process's share of a CPU's threads; on GPUs threads only decode and start work."""
+    return threads if device.type != "cpu" else max(threads // processes, 1)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 from imgq_trainer.training.config import NetworkKnobs
 from imgq_trainer.training.starting import head_of
 
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 _UP_TO_A_NUMBER = re.compile(r"^.*?\d+(?=\.)(?:\.\d+(?=\.))*|^[^.]+")
 #: the rate at the end of a cosine, as a share of the highest
 LAST_SHARE = 0.01
@@ -80,7 +80,7 @@ def begin_training(network: nn.Module, knobs: NetworkKnobs) -> None:
     """Put the network into training mode, but for statistics that shall stay as they are."""
     network.train()
     if knobs.freeze_norms:
-        for norm in _norms(network):
+        for norm in norms_of(network):
             norm.eval()
 
 
@@ -92,5 +92,6 @@ def image_side(knobs: NetworkKnobs, side: int, epoch: int, epochs: int) -> int:
     return side if share >= 1 else min(side, max(round(side * share / 16) * 16, 16))
 
 
-def _norms(network: nn.Module) -> Iterator[nn.Module]:
-    return (part for part in network.modules() if isinstance(part, _NORMS))
+def norms_of(network: nn.Module) -> Iterator[Norm]:
+    """Return the parts that keep statistics of what they have seen."""
+    return (part for part in network.modules() if isinstance(part, Norm))

@@ -110,7 +110,7 @@ def store_pictures(
     """
     side = source.how.resize
     shape = (len(source), side, side, 3)
-    path = folder / f"pictures-{identity(source.examples, source.how)}.npy"
+    path = _stored_path(source.examples, source.how, folder)
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
@@ -122,6 +122,14 @@ def store_pictures(
         space.flush()
         fresh.replace(path)
     return StoredPictures(source.how, np.load(path, mmap_mode="r"))
+
+
+def find_stored(
+    examples: Sequence[Example], how: Preprocessing, folder: Path
+) -> StoredPictures | None:
+    """Return what store_pictures has stored of these pictures in this way, None if nothing."""
+    path = _stored_path(examples, how, folder)
+    return StoredPictures(how, np.load(path, mmap_mode="r")) if path.exists() else None
 
 
 def in_runs(
@@ -159,6 +167,10 @@ def identity(examples: Sequence[Example], how: Preprocessing) -> str:
     for example in examples:
         digest.update(example.digest)
     return digest.hexdigest()[:16]
+
+
+def _stored_path(examples: Sequence[Example], how: Preprocessing, folder: Path) -> Path:
+    return folder / f"pictures-{identity(examples, how)}.npy"
 
 
 def _reserve(path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
+import torch
 from pydantic import JsonValue
 
 from imgq_trainer.artifacts import Artifact, Preprocessing
@@ -24,7 +26,6 @@ from imgq_trainer.training.candidates import Candidate, Pool, Workshop
 from imgq_trainer.training.checkpoints import Checkpoint, Keeper, read_checkpoint
 from imgq_trainer.training.choosing import Choice, Makers
 from imgq_trainer.training.config import Config, configure
-from imgq_trainer.training.errors import SeveralDevicesUnsupported
 from imgq_trainer.training.events import Events, Stage
 from imgq_trainer.training.guarding import guard_test_split
 from imgq_trainer.training.judging import (
@@ -39,7 +40,7 @@ from imgq_trainer.training.judging import (
 from imgq_trainer.training.learned import known_of
 from imgq_trainer.training.looking import look_at
 from imgq_trainer.training.loop import Loop
-from imgq_trainer.training.machine import Machine
+from imgq_trainer.training.machine import Machine, share_of
 from imgq_trainer.training.pictures import (
     DecodedPictures,
     Pictures,
@@ -49,8 +50,10 @@ from imgq_trainer.training.pictures import (
 )
 from imgq_trainer.training.plans import check_disk, check_start, make_plan, pictures_fit
 from imgq_trainer.training.scoring import Judge
+from imgq_trainer.training.seats import Seat, device_of, joined
 from imgq_trainer.training.spec import TrainSpec
 from imgq_trainer.training.starting import Start, find_start
+from imgq_trainer.training.teams import ALONE, Team, leading
 from imgq_trainer.training.work_folders import drop_results, drop_scratch
 from imgq_trainer.training.writing import write_model
 
@@ -61,6 +64,7 @@ NOT_IDENTITY = {
     "threads",
     "device",
     "processes",
+    "answer_seconds",
     "max_seconds",
     "name",
     "learned",
@@ -72,17 +76,18 @@ NOT_IDENTITY = {
 PLACES = {"work_dir", "resume", "init_artifact", "learned"}
 
 
-def run_training(spec: TrainSpec, events: Events, stop: Stop) -> None:
+def run_training(spec: TrainSpec, events: Events, stop: Stop, seat: Seat | None = None) -> None:
     """Train, evaluate, report; the last event is `done`.
 
-    stop: asked several times a second, and between two steps. Raises TrainerError; Stopped after a
-    checkpoint of the network that is underway.
+    stop: asked several times a second, and between two steps. seat: of the leader of several
+    processes. Raises TrainerError; Stopped after a checkpoint of the network that is underway;
+    ProcessLost.
     """
     deadline = None if spec.max_seconds is None else monotonic() + spec.max_seconds
     config = configure(spec)
-    if spec.processes > 1:
-        raise SeveralDevicesUnsupported(spec.processes)
-    machine = Machine(find_device(spec.device), spec.threads, stop, deadline)
+    device = device_of(seat, find_device(spec.device))
+    threads = share_of(spec.threads, 1 if seat is None else seat.count, device)
+    machine = Machine(device, threads, stop, deadline)
     spec.work_dir.mkdir(parents=True, exist_ok=True)
     drop_results(spec.work_dir)
     weights = None if config.weights is None else Path(config.weights)
@@ -90,11 +95,13 @@ def run_training(spec: TrainSpec, events: Events, stop: Stop) -> None:
     check_start(spec, config, start)
     check_disk(spec.work_dir, start)
     limits = ReadLimits(spec.max_pixels, spec.max_file_bytes)
-    with Crew(spec.threads) as crew, ExitStack() as stack:
+    with Crew(spec.threads) as crew, ExitStack() as stack, _team(spec, seat, device) as team:
         events.stage(Stage.SCAN)
         dataset = _dataset(spec, limits, crew, stop, events)
         say_scanned(events, dataset)
-        _Training(spec, config, events, machine, start, dataset, limits, crew, stack, {}).run()
+        _Training(
+            spec, config, events, machine, start, dataset, limits, crew, stack, {}, team
+        ).run()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +117,7 @@ class _Training:
     #: closes what views hold open
     stack: ExitStack
     views: dict[Preprocessing, Pictures]
+    team: Team
 
     def run(self) -> None:
         pool = Pool(self.dataset)
@@ -143,7 +151,7 @@ class _Training:
             self.events.log(f"Training goes on from checkpoint {before.number}.")
         keeper = Keeper(folder / "checkpoints", before, self.events)
         guard = guard_test_split(spec.root, self.dataset, self.crew, self.machine.stop)
-        loop = Loop(self.machine, keeper, self.events, self.config.checkpoints, guard)
+        loop = Loop(self.machine, keeper, self.events, self.config.checkpoints, guard, self.team)
         return Workshop(pool, self.config, loop, self.crew, folder / "cache", spec.seed)
 
     def _pictures(self, how: Preprocessing) -> Pictures:
@@ -249,6 +257,15 @@ class _Training:
             "code_version": found.get("imgq", "unknown"),
             "versions": dict(found),
         }
+
+
+@contextmanager
+def _team(spec: TrainSpec, seat: Seat | None, device: torch.device) -> Iterator[Team]:
+    if seat is None:
+        yield ALONE
+        return
+    with joined(seat, spec.work_dir, device, spec.answer_seconds) as group, leading(group) as led:
+        yield led
 
 
 def _dataset(

@@ -58,7 +58,10 @@ class TrainSpec(_Spec):
     group_by: str | None = None
     imbalance: Literal["auto", "none", "weights", "sampler", "logits"] = "auto"
     augment: Literal["none", "light", "standard", "strong"] | None = None
-    processes: int = Field(default=1, ge=1)
+    #: each on a device of its own, from `device` on; on a CPU they share the threads
+    processes: int = Field(default=1, ge=1, le=1024)
+    #: one of several processes that does not answer for so long, within a step, hangs
+    answer_seconds: float = Field(default=600.0, gt=0)
     #: a checkpoint to go on from
     resume: Absolute | None = None
 

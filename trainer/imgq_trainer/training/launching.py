@@ -1,0 +1,146 @@
+"""Several processes for one training: torch's launcher, which is torchrun's, on this machine.
+
+It is called as torchrun calls it, but for the rendezvous: torchrun's opens two ports on all of the
+machine's interfaces, to whoever sends it pickles. Here the launcher needs no other machine, and the
+processes find each other by a file.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+from uuid import uuid4
+
+from torch._C._distributed_c10d import HashStore
+from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous import (
+    RendezvousHandler,
+    RendezvousInfo,
+    RendezvousParameters,
+    RendezvousStoreInfo,
+    rendezvous_handler_registry,
+)
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from imgq_trainer.training.seats import INTERFACES, LAUNCHER, LEADER, loopback, meeting_place
+from imgq_trainer.training.spec import TrainSpec
+
+STOPPED = 128 + signal.SIGTERM
+#: how a process ends that lost another one; which one died first, the launcher knows
+LOST = 75
+#: What is left of a group is killed so long after it was asked to end. The leader writes a
+#: checkpoint within it.
+END_SECONDS = 30
+#: how often the launcher looks whether all of them live
+LOOK_SECONDS = 0.1
+RENDEZVOUS = "imgq"
+
+
+def launch(path: Path, spec: TrainSpec, told_to_stop: Callable[[], bool]) -> int:
+    """Run the training in its processes, and return the exit status of all.
+
+    It ends by a signal if one of them did, so that whoever started it knows.
+    """
+    run = uuid4().hex
+    _prepare(spec)
+    signal.signal(signal.SIGTERM, _raise)
+    if told_to_stop():
+        return STOPPED
+    command = ("-m", "imgq_trainer", "train", str(path))
+    try:
+        elastic_launch(_configuration(spec, run), sys.executable)("-u", *command)
+    except SignalException:
+        return STOPPED
+    except ChildFailedError as error:
+        status = status_of({rank: each.exitcode for rank, each in error.failures.items()})
+        return status if status >= 0 else _die(-status)
+    finally:
+        meeting_place(spec.work_dir, run).unlink(missing_ok=True)
+    return 0
+
+
+def status_of(codes: Mapping[int, int]) -> int:
+    """Return what several processes' exit codes come to, by rank: negative for a signal.
+
+    What ended the first of them counts. The others were then asked to end, or lost the leader.
+    """
+    if codes.get(LEADER) == 1:  # it has said what failed
+        return 1
+    killed = [code for code in codes.values() if code < 0 and code != -signal.SIGTERM]
+    if killed:
+        return killed[0]
+    failed = [code for code in codes.values() if code not in (LOST, STOPPED, -signal.SIGTERM)]
+    return failed[0] if failed else STOPPED
+
+
+def _prepare(spec: TrainSpec) -> None:
+    spec.work_dir.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    os.environ[LAUNCHER] = str(os.getpid())
+    # Else the launcher chooses 1. Processes that compute side by side set their share themselves.
+    os.environ.setdefault("OMP_NUM_THREADS", str(spec.threads))
+    for name in INTERFACES:
+        os.environ[name] = loopback()
+    if RENDEZVOUS not in rendezvous_handler_registry._registry:
+        rendezvous_handler_registry.register(RENDEZVOUS, _OneMachine)
+
+
+def _configuration(spec: TrainSpec, run: str) -> LaunchConfig:
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=spec.processes,
+        run_id=run,
+        rdzv_backend=RENDEZVOUS,
+        max_restarts=0,  # whoever started this resumes it
+        monitor_interval=LOOK_SECONDS,
+        shutdown_timeout=END_SECONDS,
+        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),  # all say what they say at once
+    )
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise SignalException("told to stop", signal.Signals(number))
+
+
+def _die(number: int) -> NoReturn:
+    sys.stderr.flush()
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)
+
+
+class _OneMachine(RendezvousHandler):
+    """The rendezvous of a launcher that waits for no other one."""
+
+    def __init__(self, parameters: RendezvousParameters) -> None:
+        self._run = parameters.run_id
+        self._store = HashStore()
+
+    def get_backend(self) -> str:
+        return RENDEZVOUS
+
+    def next_rendezvous(self) -> RendezvousInfo:
+        nowhere = RendezvousStoreInfo("127.0.0.1", 0)  # nobody listens, and nobody asks
+        return RendezvousInfo(self._store, 0, 1, nowhere)
+
+    def is_closed(self) -> bool:
+        return False
+
+    def set_closed(self) -> None:
+        return None
+
+    def num_nodes_waiting(self) -> int:
+        return 0
+
+    def get_run_id(self) -> str:
+        return self._run
+
+    def shutdown(self) -> bool:
+        return True

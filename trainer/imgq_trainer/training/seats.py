@@ -1,0 +1,88 @@
+"""Which of a training's processes this one is, as torch's launcher says, and the group of all."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+#: the first of the processes: it decides everything
+LEADER = 0
+#: in the environment of every process that the launcher starts: its own number
+LAUNCHER = "IMGQ_TRAINING_LAUNCHER"
+#: The launcher of one machine binds nothing; this is the only interface that gloo and NCCL use.
+INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+#: A hand waits for the leader's next word as long as that lives: it may scan for hours.
+FOREVER = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """rank: from 0, which leads. run: a name that no other group has."""
+
+    rank: int
+    count: int
+    run: str
+
+
+def find_seat(environment: Mapping[str, str]) -> Seat | None:
+    """Return this process's place among several; None: it is alone, or to launch them."""
+    if LAUNCHER not in environment or "RANK" not in environment:
+        return None
+    rank, count = int(environment["RANK"]), int(environment["WORLD_SIZE"])
+    return Seat(rank, count, environment["TORCHELASTIC_RUN_ID"])
+
+
+def loopback() -> str:
+    """Return the name of the interface that nobody but this machine can reach."""
+    names = [name for _, name in socket.if_nameindex()]
+    return next((name for name in names if name.startswith("lo")), "lo")
+
+
+def meeting_place(work_dir: Path, run: str) -> Path:
+    """Return the file by which the processes of a group find each other."""
+    return work_dir / f".group-{run}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """The joined processes. tensors: another way for weights and gradients than for words."""
+
+    seat: Seat
+    device: torch.device
+    tensors: dist.ProcessGroup | None
+
+
+@contextmanager
+def joined(seat: Seat, work_dir: Path, device: torch.device, seconds: float) -> Iterator[Group]:
+    """Join the others for as long as the block runs.
+
+    seconds: so long the leader waits for an answer. A hand waits for the leader.
+    """
+    limit = timedelta(seconds=seconds)
+    place = meeting_place(work_dir, seat.run)
+    dist.init_process_group(
+        "gloo",
+        init_method=place.as_uri(),
+        rank=seat.rank,
+        world_size=seat.count,
+        timeout=limit if seat.rank == LEADER else FOREVER,
+    )
+    try:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        tensors = dist.new_group(backend="nccl", timeout=limit) if device.type == "cuda" else None
+        yield Group(seat, device, tensors)  # type: ignore[arg-type]  # all are members
+    finally:
+        dist.destroy_process_group()
+
+
+def device_of(seat: Seat | None, device: torch.device) -> torch.device:
+    """Return the device of a process: the one with its number, if the first one is a GPU."""
+    if seat is None or device.type != "cuda":
+        return device
+    return torch.device("cuda", (device.index or 0) + seat.rank)

@@ -1,0 +1,230 @@
+"""Who computes a step's gradients: this process alone, or it and the hands that it leads."""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from imgq_trainer.artifacts import Preprocessing
+from imgq_trainer.preprocessing import Pixels
+from imgq_trainer.training.courses import Course, Sample
+from imgq_trainer.training.errors import HandBroken, ProcessLost
+from imgq_trainer.training.gradients import Add, Gradients, Order, Rows
+from imgq_trainer.training.seats import LEADER, Group
+from imgq_trainer.training.travelling import Luggage
+
+
+class Team(Protocol):
+    @property
+    def count(self) -> int:
+        """How many processes compute."""
+
+    def begin(self, work: Gradients) -> None:
+        """Get ready for a course's steps."""
+
+    def compute(self, work: Gradients, order: Order) -> float | None:
+        """Let the network have a step's gradients; return the loss of the whole batch.
+
+        None: there was too little memory somewhere, for parts of that size; then, as after a loss
+        that is no number, the gradients mean nothing. Raises what Gradients.add does, HandBroken,
+        ProcessLost.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    count: int = 1
+
+    def begin(self, work: Gradients) -> None:
+        return None
+
+    def compute(self, work: Gradients, order: Order) -> float | None:
+        return work.add(order, order.shares(1)[0])
+
+
+ALONE = Alone()
+
+
+class State(IntEnum):
+    """What became of a process's parts of a step."""
+
+    DONE = 0
+    TOO_LITTLE_MEMORY = 1
+    BROKEN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Each process's state and share of the loss, by rank: all processes know the same."""
+
+    states: tuple[State, ...]
+    losses: tuple[float, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are gradients to be added up."""
+        return all(state is State.DONE for state in self.states) and math.isfinite(self.loss)
+
+    @property
+    def loss(self) -> float:
+        return sum(self.losses)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Begin:
+    """The leader's word before a course. Its pictures are named only; `begin` has the network."""
+
+    course: Course
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """The leader's word before a step; so many numbers of weights follow."""
+
+    order: Order
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The leader's last word."""
+
+
+Word = Begin | Step | End
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Pictures that whoever hears of them opens."""
+
+    how: Preprocessing
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def take(self, rows: Sequence[int]) -> Pixels:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A network that travels with its course."""
+
+    network: nn.Module
+
+    def __call__(self) -> nn.Module:
+        return self.network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Led:
+    """The leader, with the hands of its group: they keep nothing from one step to the next."""
+
+    group: Group
+
+    @property
+    def count(self) -> int:
+        return self.group.seat.count
+
+    def begin(self, work: Gradients) -> None:
+        course, train = work.course, work.course.train
+        named = Elsewhere(train.pictures.how, len(train.pictures))
+        say(Begin(replace(
+            course,
+            begin=Given(_on_cpu(work.network)),
+            train=Sample(named, train.rows, train.truth),
+            val=None,
+            balance=work.balance.to(torch.device("cpu")),
+        )))  # fmt: skip
+
+    def compute(self, work: Gradients, order: Order) -> float | None:
+        luggage, shares = Luggage(work.network), order.shares(self.count)
+        say(Step(order, luggage.size))
+        with answers():
+            dist.broadcast(luggage.pack(), LEADER, group=self.group.tensors)
+        said = answer(self.group, work.add, order, shares[LEADER])
+        for rank, state in enumerate(said.states):
+            if state is State.BROKEN:
+                work.add(order, shares[rank])  # for pictures, with the error that they deserve
+                raise HandBroken(rank, self.count)
+        if State.TOO_LITTLE_MEMORY in said.states:
+            return None
+        if said.complete:
+            counts = [len(share) for share in shares]
+            luggage.take_sum(added(self.group, luggage, counts), counts)
+        return said.loss
+
+
+@contextmanager
+def leading(group: Group) -> Iterator[Led]:
+    """Lead the hands until the block ends well; else they notice that the leader is gone."""
+    yield Led(group)
+    say(End())
+
+
+def say(word: Word) -> None:
+    """Tell all hands. Raises ProcessLost."""
+    with answers():
+        dist.broadcast_object_list([word], LEADER)
+
+
+def hear() -> Word:
+    """Wait for the leader's next word, for as long as it lives. Raises ProcessLost."""
+    words: list[Any] = [None]
+    with answers():
+        dist.broadcast_object_list(words, LEADER)
+    word: Word = words[0]
+    return word
+
+
+def answer(group: Group, add: Add, order: Order, parts: Sequence[Rows]) -> Said:
+    """Compute a process's parts, and exchange with all others what became of them.
+
+    Raises what the computing raises, when all others know; ProcessLost.
+    """
+    try:
+        loss = add(order, parts)
+    except BaseException:
+        exchange(group, State.BROKEN, 0.0)
+        raise
+    if loss is None:
+        return exchange(group, State.TOO_LITTLE_MEMORY, 0.0)
+    return exchange(group, State.DONE, loss)
+
+
+def exchange(group: Group, state: State, loss: float) -> Said:
+    mine = torch.tensor([float(state), loss], dtype=torch.float64)
+    each = [torch.empty_like(mine) for _ in range(group.seat.count)]
+    with answers():
+        dist.all_gather(each, mine)
+    told = [values.tolist() for values in each]
+    return Said(tuple(State(int(code)) for code, _ in told), tuple(loss for _, loss in told))
+
+
+def added(group: Group, luggage: Luggage, counts: Sequence[int]) -> torch.Tensor:
+    """Return the sum of what all processes' parts came to; it is whole at the leader only."""
+    flat = luggage.changes(group.seat.rank, counts)
+    with answers():
+        dist.reduce(flat, LEADER, group=group.tensors)
+    return flat
+
+
+@contextmanager
+def answers() -> Iterator[None]:
+    """Name the error of a process that is gone, or does not answer. Raises ProcessLost."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo's; NCCL's are of a class derived from it
+        raise ProcessLost(error) from error
+
+
+def _on_cpu(network: nn.Module) -> nn.Module:
+    return copy.deepcopy(network).to("cpu")
