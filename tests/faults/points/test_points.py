@@ -6,7 +6,7 @@ from pathlib import Path
 from imgq_db.failpoints import POINTS
 
 #: Processes with real pictures die there: tests/integration/workers.
-ELSEWHERE = {"decode"}
+ELSEWHERE = {"read", "decode"}
 
 
 def test_processes_die_at_every_failpoint() -> None:

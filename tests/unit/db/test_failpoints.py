@@ -19,6 +19,7 @@ from imgq_db.failpoints import (
 )
 
 HIT = "from imgq_db.failpoints import failpoint; failpoint('decode', b'a.jpg'); print('alive')"
+MEMORY = 1 << 30
 
 
 def hits(plan: str, *subjects: str) -> list[str]:
@@ -33,10 +34,10 @@ def hits(plan: str, *subjects: str) -> list[str]:
     return raised
 
 
-def run(plan: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(plan: str, first: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("IMGQ_")}
     return subprocess.run(
-        [sys.executable, "-c", HIT],
+        [sys.executable, "-c", first + HIT],
         env={**kept, "IMGQ_FAILPOINTS": plan, **environment},
         capture_output=True,
         text=True,
@@ -49,7 +50,7 @@ def run(plan: str, **environment: str) -> subprocess.CompletedProcess[str]:
     [
         ("decod=kill", "'decod' is no failpoint. There are: cancel.between_batches"),
         ("decode", "'decode' is no failpoint"),
-        ("decode=die", "'die' is no action. There are: abort, block, hang"),
+        ("decode=die", "'die' is no action. There are: abort, block, exhaust, hang"),
         ("decode=block", "block needs a FIFO, as in block:/path"),
         ("decode=kill:9", "kill takes no argument"),
         ("decode=kill@p=2", "p is from 0 to 1"),
@@ -114,6 +115,12 @@ def test_a_process_ends_as_its_plan_says(action: str, signal: int) -> None:
     ended = run(f"decode={action}@match=a*", IMGQ_TESTING="1")
     assert (ended.returncode, ended.stdout) == (signal, "")
     assert ended.stderr.startswith(f"failpoint decode 'a.jpg': {action}\n")
+
+
+def test_a_process_takes_all_the_memory_that_it_gets() -> None:
+    allowed = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY})); "
+    ended = run("decode=exhaust", first=allowed, IMGQ_TESTING="1")
+    assert ended.returncode == 1 and ended.stderr.rstrip().endswith("MemoryError")
 
 
 def test_a_blocked_process_tells_who_it_is_and_waits_to_be_let_go(tmp_path: Path) -> None:
