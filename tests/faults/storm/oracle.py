@@ -23,6 +23,8 @@ CONDEMNED: Mapping[str, Outcome] = {
     ENDLESS: (1, "decode_timeout", None),
     GLUTTON: (1, "out_of_memory", None),
 }
+#: How a training ends that finds no room for a checkpoint.
+DISK_FULL = "disk-full"
 _ROWS = "SELECT path, status, error_code, label FROM prediction WHERE job_id = :id"
 #: What no fault may ever make a process say: the alarms of the ledger.
 _ALARMS = re.compile(r"UniqueViolation|ledger-mismatch|unique constraint \"prediction")
@@ -39,6 +41,7 @@ class Verdict:
     succeeded: int = 0
     cancelled: int = 0
     trained: int = 0
+    no_room: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -122,7 +125,9 @@ def _judge_cancel(job: Job, submitted: Submitted, rows: int, verdict: Verdict) -
 
 def _judge_training(job: Job, verdict: Verdict) -> None:
     verdict.trained += job.state is JobState.SUCCEEDED
-    if job.state.terminal and job.state is not JobState.SUCCEEDED:
+    if job.error is not None and job.error.slug == DISK_FULL:
+        verdict.no_room += 1  # told plainly, which is all that a full disk leaves to do
+    elif job.state.terminal and job.state is not JobState.SUCCEEDED:
         verdict.problems.append(f"{_shown(job)}: {job.error}")
 
 

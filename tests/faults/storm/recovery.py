@@ -1,12 +1,12 @@
 """How long after each fault the work that it hit was committed."""
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
 from tests.faults.storm.plan import DISRUPTIVE, Kind
-from tests.faults.storm.scene import Hit
+from tests.faults.storm.scene import Hit, Taken
 from tests.faults.storm.storming import Struck
 
 _SEEN = """
@@ -14,6 +14,10 @@ SELECT what, id, extract(epoch FROM min(at))::float8 AS at FROM storm_seen GROUP
 """
 _CHUNKS = "SELECT id, job_id FROM chunk"
 _JOBS = "SELECT id, uid FROM job"
+
+
+#: When a claim that followed this one was taken by another fault; infinity: never.
+LostAgain = Callable[[Taken], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,14 @@ class Seen:
     jobs: Mapping[str, float]
     commits: Sequence[float]
 
-    def end_of(self, hit: Hit, at: float) -> float | None:
+    def end_of(self, hit: Hit, at: float, lost_again: LostAgain) -> float | None:
         """Return when a fault of that moment was over; None: nothing was left to do."""
         if hit.job is not None:
             return self.jobs.get(str(hit.job.uid))
-        if hit.chunks:
-            return max(self.chunks.get(chunk, at) for chunk in hit.chunks)
+        if hit.taken:
+            return max(
+                min(self.chunks.get(claim.chunk, at), lost_again(claim)) for claim in hit.taken
+            )
         following = bisect.bisect_right(self.commits, at)
         return self.commits[following] if following < len(self.commits) else None
 
@@ -66,11 +72,23 @@ def read_seen(engine: Engine) -> Seen:
 def recoveries(seen: Seen, struck: Sequence[Struck]) -> list[Recovery | None]:
     """Return how each fault was recovered from; None where nothing was left to do."""
     disruptions = sorted(each.at for each in struck if each.fault.kind in DISRUPTIVE)
-    return [_recovery(seen, each, disruptions) for each in struck]
+    losses: dict[int, list[tuple[int, float]]] = {}
+    for each in struck:
+        for claim in each.hit.taken:
+            losses.setdefault(claim.chunk, []).append((claim.token, each.at))
+
+    def lost_again(claim: Taken) -> float:
+        """A chunk that another fault took had been claimed again: the rest is that one's."""
+        later = [at for token, at in losses[claim.chunk] if token > claim.token]
+        return min(later, default=float("inf"))
+
+    return [_recovery(seen, each, disruptions, lost_again) for each in struck]
 
 
-def _recovery(seen: Seen, struck: Struck, disruptions: Sequence[float]) -> Recovery | None:
-    end = seen.end_of(struck.hit, struck.at)
+def _recovery(
+    seen: Seen, struck: Struck, disruptions: Sequence[float], lost_again: LostAgain
+) -> Recovery | None:
+    end = seen.end_of(struck.hit, struck.at, lost_again)
     if end is None:
         return None
     further = bisect.bisect_right(disruptions, struck.at)

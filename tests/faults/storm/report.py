@@ -83,8 +83,8 @@ def summary(outcome: Outcome) -> str:
             f"Seed {outcome.seed}: {len(outcome.struck):,} faults in {outcome.seconds:,.0f} s,"
             f" {rate:.2f} a second{'; interrupted' if outcome.interrupted else ''}.",
             f"Jobs: {verdict.succeeded:,} succeeded, {verdict.cancelled:,} cancelled;"
-            f" {verdict.trained:,} trainings registered. {outcome.chunks_again:,} chunks were"
-            " claimed more than once.",
+            f" {verdict.trained:,} trainings registered, {verdict.no_room:,} ended for want of"
+            f" disk. {outcome.chunks_again:,} chunks were claimed more than once.",
             f"Refused by their token: {events['results_dropped']:,} results that came too late,"
             f" {events['listing_lost']:,} listings. Processes started:"
             f" {', '.join(f'{name} {count:,}' for name, count in sorted(outcome.starts.items()))}."

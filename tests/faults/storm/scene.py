@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -16,18 +17,25 @@ from imgq_db.engine import is_outage
 
 #: Chunks with a picture that ends processes take as long as that takes: see `Kind.POISON`.
 _CLAIMS = """
-SELECT c.id FROM chunk c JOIN job j ON j.id = c.job_id
+SELECT c.id || ' ' || c.token FROM chunk c JOIN job j ON j.id = c.job_id
 WHERE c.state = 'leased' AND c.owner = ANY(CAST(:owners AS uuid[])) AND NOT j.source ~ :poisoned
 """
 _LAST_COMMIT = "SELECT extract(epoch FROM max(at))::float8 FROM storm_seen WHERE what = 'chunk'"
 
 
+class Taken(NamedTuple):
+    """A claim: a chunk under a token, which grows with each claim."""
+
+    chunk: int
+    token: int
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What a fault was done to. chunks: those whose claims it took; job: the one it was about."""
+    """What a fault was done to. taken: the claims that it took; job: the one it was about."""
 
     target: str
-    chunks: tuple[int, ...] = ()
+    taken: tuple[Taken, ...] = ()
     job: Submitted | None = None
 
 
@@ -58,12 +66,13 @@ class Scene:
         for what in due:
             what()
 
-    def claims_of(self, member: Member) -> tuple[int, ...]:
-        """Return the chunks that a worker's processes have claimed; none while Postgres is away."""
+    def claims_of(self, member: Member) -> tuple[Taken, ...]:
+        """Return the claims of a worker's processes; none while Postgres is away."""
         if member.role != "worker":
             return ()
         owners = self.stack.owners_of(member.name)
-        return tuple(map(int, self.ask(_CLAIMS, owners=owners, poisoned=POISONED)))
+        found = self.ask(_CLAIMS, owners=owners, poisoned=POISONED)
+        return tuple(Taken(*map(int, claim.split())) for claim in found)
 
     def last_commit(self) -> float:
         """Return when a chunk was last committed, 0 if that cannot be told; since the epoch."""

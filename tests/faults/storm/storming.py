@@ -144,6 +144,6 @@ class Storm:
             fault=fault.number,
             kind=fault.kind.name,
             target=hit.target,
-            chunks=hit.chunks,
+            taken=hit.taken,
             took=round(time.time() - at, 3),
         )

@@ -1,10 +1,12 @@
 """The stand-in for the trainer, with epochs that take a moment: faults hit them in the middle."""
 
+import errno
+import json
 import runpy
 import sys
 import time
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, NoReturn, TextIO
 
 STANDIN: Final = Path(__file__).parents[2] / "integration" / "training" / "standin.py"
 EPOCH_SECONDS: Final = 0.25
@@ -25,6 +27,19 @@ class SlowOutput:
         self._output.flush()
 
 
+def say_disk_full() -> NoReturn:
+    """End as the trainer does when there is no room for what it writes."""
+    told = {"slug": "disk-full", "title": "The disk is full", "detail": "No room.", "hint": ""}
+    sys.stdout.write(json.dumps({"event": "failed", **told}) + "\n")
+    sys.stdout.flush()
+    sys.exit(1)
+
+
 if __name__ == "__main__":
     sys.stdout = SlowOutput(sys.stdout)
-    runpy.run_path(str(STANDIN), run_name="__main__")
+    try:
+        runpy.run_path(str(STANDIN), run_name="__main__")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        say_disk_full()

@@ -17,7 +17,6 @@ from imgq_db.settings import Settings, settings_or_exit
 from imgq_workers import context
 from imgq_workers.devices import Devices
 from imgq_workers.models import LoadedModels
-from imgq_workers.worker import run_worker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,4 +120,7 @@ def _compose(**_: object) -> None:
 
 
 if __name__ == "__main__":
+    # Here alone: pool children import this module, and nothing of what their parent runs.
+    from imgq_workers.worker import run_worker
+
     run_worker(settings_or_exit(), name=sys.argv[1], modules=["tests.faults.storm.worker"])
