@@ -6,11 +6,12 @@ from pathlib import Path
 from imgq_trainer.artifacts import Preprocessing
 from imgq_trainer.errors import DeviceMemoryFull, WeightsPackageMissing
 from imgq_trainer.lite_weights import write_builtin_artifact
-from imgq_trainer.training.candidates import Candidate, Prober, Workshop
+from imgq_trainer.training.candidates import Candidate, Workshop
 from imgq_trainer.training.errors import OutOfMemory
 from imgq_trainer.training.events import Stage
 from imgq_trainer.training.looking import Fit, fitted
 from imgq_trainer.training.pictures import Pictures
+from imgq_trainer.training.probers import Prober
 from imgq_trainer.training.starting import start_from
 
 BUILTIN = "imagenet:1"

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from imgq_trainer.artifacts import Preprocessing
 from imgq_trainer.datasets.values import Split
+from imgq_trainer.training.budgets import Budget, make_budget
 from imgq_trainer.training.candidates import (
     Candidate,
-    NetworkTrainer,
-    Prober,
     Workshop,
     choose,
     learned_nothing,
@@ -17,12 +17,16 @@ from imgq_trainer.training.candidates import (
 )
 from imgq_trainer.training.config import NetworkKnobs
 from imgq_trainer.training.courses import macro_f1
-from imgq_trainer.training.errors import NoProgress, OutOfMemory, TrainingDiverged
+from imgq_trainer.training.errors import NoProgress
 from imgq_trainer.training.events import Stage
+from imgq_trainer.training.network_trainers import NetworkTrainer
 from imgq_trainer.training.pictures import Pictures
 from imgq_trainer.training.plans import Plan
+from imgq_trainer.training.probers import Prober
 from imgq_trainer.training.probing import Probe, Truth
+from imgq_trainer.training.refitting import ALONE, Refitter, distrust
 from imgq_trainer.training.starting import Start
+from imgq_trainer.training.turns import Networks
 
 #: a network that was trained on fewer pictures is trained again on validation's too
 FEW_PICTURES = 2000
@@ -36,9 +40,11 @@ class Choice:
     probe: Candidate | None
     words: str
     rejected: tuple[dict[str, Any], ...]
+    #: seconds that an epoch of the best one took, nan if nobody knows
+    pace: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Makers:
     """Makes the plan's candidates, and the chosen one once more."""
 
@@ -46,6 +52,11 @@ class Makers:
     plan: Plan
     #: the pictures that are learned from, in a view
     pictures: Callable[[Preprocessing], Pictures]
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What is left of the time when this is first asked for: after the probe."""
+        return make_budget(self.shop.loop.machine)
 
     def choose(self) -> Choice:
         """Make the candidates, and choose the best one on validation."""
@@ -56,11 +67,9 @@ class Makers:
             self._say(Stage.PROBE)
             candidate, probe = self._prober().make()
             made.append(candidate)
-        for trainer in self._trainers():
-            if made and self.shop.loop.machine.time_is_over():
-                break
-            self._say(trainer.stage)
-            made += self._tried(trainer, probe, bool(made))
+        networks = self._networks(probe, others=bool(made))
+        networks.train()
+        made += networks.made
         kept = [made[0], *(c for c in made[1:] if not learned_nothing(c, truth))]
         if kept[0].history and learned_nothing(kept[0], truth):
             if len(kept) == 1:
@@ -71,51 +80,57 @@ class Makers:
         if probe is not None and best is made[0]:
             compared += at_the_edge(probe.l2, self.shop.config.probe.l2)
         self.shop.loop.events.log(compared)
+        compared = " ".join([compared, *networks.cuts])
         others = (row for each in made if each is not best for row in each.history)
         rejected = tuple({**row, "chosen": False} for row in others)
-        return Choice(best, made[0] if self.plan.probed else None, compared, rejected)
+        probed = made[0] if self.plan.probed else None
+        return Choice(best, probed, compared, rejected, networks.pace_of(best))
 
-    def refitted(self, best: Candidate) -> tuple[Candidate, str]:
+    def refitted(self, choice: Choice) -> tuple[Candidate, str]:
         """Return the chosen candidate trained on validation's pictures too, where that is sound."""
-        pool, asked = self.shop.pool, self.shop.config.refit
-        learned = len(pool.rows(Split.TRAIN))
-        if asked == "no" or not len(pool.rows(Split.VAL)):
-            return best, "The model was trained on the training split alone."
+        best, pool = choice.best, self.shop.pool
+        if self.shop.config.refit == "no" or not len(pool.rows(Split.VAL)):
+            return best, f"{ALONE}."
         if best.stage is Stage.PROBE:
             self._say(Stage.REFIT)
-            _, probe = self._prober().make()
-            again, _ = self._prober().refit(probe, best.val_logits)
-            return again, (
-                "The model was fitted again on the training and validation splits together, as"
-                f" strongly (L2 {probe.l2}); its temperature is that of the fit before."
-            )
-        if (asked == "auto" and learned >= FEW_PICTURES) or self.shop.loop.machine.time_is_over():
-            return best, "The model was trained on the training split alone."
-        self._say(Stage.REFIT)
+            return self._refitted_probe(best)
+        if not self._refits_networks():
+            return best, f"{ALONE}."
         trainer = next(
             t for t in self._trainers() if t.start is best.start and t.stage is best.stage
         )
-        return trainer.refit(best, self._refitted_probe(best)), (
-            "The model was trained again on the training and validation splits together, for"
-            f" {best.best_epoch} epochs, the number that validation had found best; its"
-            " temperature is that of the training before."
+        self._say(Stage.REFIT)
+        course = trainer.refitting(best, self._probe_of_both(best))
+        return Refitter(self.shop, trainer, self.budget, choice.pace).refit(best, course)
+
+    def _refits_networks(self) -> bool:
+        pool, asked = self.shop.pool, self.shop.config.refit
+        few = len(pool.rows(Split.TRAIN)) < FEW_PICTURES
+        return bool(len(pool.rows(Split.VAL))) and (asked == "yes" or (asked == "auto" and few))
+
+    def _refitted_probe(self, best: Candidate) -> tuple[Candidate, str]:
+        prober, pool = self._prober(), self.shop.pool
+        _, probe = prober.make()
+        again, fitted = prober.refit(probe, best.val_logits)
+        rows = pool.rows(Split.VAL)
+        logits = fitted.logits(prober.features()[rows])
+        if reason := distrust(best.val_logits, logits, pool.truth[rows]):
+            return best, reason
+        return again, (
+            "The model was fitted again on the training and validation splits together, as"
+            f" strongly (L2 {probe.l2}); its temperature is that of the fit before."
         )
 
-    def _refitted_probe(self, best: Candidate) -> Probe | None:
+    def _probe_of_both(self, best: Candidate) -> Probe | None:
         if best.stage is not Stage.FINETUNE or not self.plan.probed:
             return None
         candidate, probe = self._prober().make()
         return self._prober().refit(probe, candidate.val_logits)[1]
 
-    def _tried(self, trainer: NetworkTrainer, probe: Probe | None, others: bool) -> list[Candidate]:
-        """Train; a failure is the end only if there is no other model."""
-        try:
-            return trainer.make(probe if trainer.stage is Stage.FINETUNE else None)
-        except (TrainingDiverged, OutOfMemory) as error:
-            if not others:
-                raise
-            self.shop.loop.events.log(f"{error} The models made before count.", "warning")
-            return []
+    def _networks(self, probe: Probe | None, *, others: bool) -> Networks:
+        refitted = self._refits_networks()
+        trainers = tuple(self._trainers())
+        return Networks(trainers, probe, self.shop.loop, self.budget, refitted, others)
 
     def _no_progress(self, candidate: Candidate, truth: Truth) -> NoProgress:
         one = None

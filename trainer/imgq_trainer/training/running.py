@@ -131,7 +131,7 @@ class _Training:
             self.events.log(note)
         makers = Makers(shop, plan, self._pictures)
         choice = makers.choose()
-        final, refitted = makers.refitted(choice.best)
+        final, refitted = makers.refitted(choice)
         self.events.log(refitted)
         notes += [choice.words, refitted]
         probe = choice.probe
