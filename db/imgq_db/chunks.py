@@ -13,6 +13,7 @@ from imgq_db.engine import LAZILY, single_statements
 from imgq_db.errors import LeaseLost
 from imgq_db.failpoints import failpoint
 from imgq_db.fairness import JOB_ORDER, NOTHING, TURN_SECONDS, LeftAlone
+from imgq_db.leases import is_over, was_set_back
 from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
 from imgq_db.manifests import unpack_names
 from imgq_db.options import AUTO, ClassifyOptions
@@ -67,7 +68,7 @@ _HELD = "id = :chunk_id AND token = :token AND owner = :owner AND state = 'lease
 LEFT_TO_OTHERS_SECONDS = 10
 _CLAIMABLE = f"""(c.not_before IS NULL OR c.not_before <= (SELECT imgq_now())
     - CASE WHEN c.failed_by = CAST(:worker AS uuid) THEN {LEFT_TO_OTHERS_SECONDS} ELSE 0 END
-    * interval '1 second')"""
+    * interval '1 second' OR {was_set_back("c.not_before")})"""
 
 # Among the jobs of the highest priority the one with the fewest leased chunks, then the one that
 # was served longest ago: a lone worker, which holds no chunk when it claims, takes turns too.
@@ -262,9 +263,9 @@ def _write(connection: Connection, lease: ChunkLease, rows: Sequence[LedgerRow])
 def expire_leases(engine: Engine, *, limit: int = 500) -> int:
     """Free the chunks whose lease ran out; return how many."""
     # SKIP LOCKED: a stopped worker may hold a row's lock until its session times out.
-    statement = """
+    statement = f"""
     UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL
-    WHERE id IN (SELECT id FROM chunk WHERE state = 'leased' AND lease_until < (SELECT imgq_now())
+    WHERE id IN (SELECT id FROM chunk WHERE state = 'leased' AND {is_over("lease_until")}
                  LIMIT :limit FOR UPDATE SKIP LOCKED)
     """
     with engine.begin() as connection:
@@ -281,7 +282,8 @@ def pending_chunks(engine: Engine, *, at_most: int) -> int:
             text(
                 "SELECT count(*) FROM (SELECT 1 FROM chunk c JOIN job j ON j.id = c.job_id"
                 " WHERE c.state = 'pending' AND j.state = 'running' AND (c.not_before IS NULL"
-                " OR c.not_before <= (SELECT imgq_now())) LIMIT :limit) waiting"
+                " OR c.not_before <= (SELECT imgq_now())"
+                f" OR {was_set_back('c.not_before')}) LIMIT :limit) waiting"
             ),
             {"limit": at_most},
         )

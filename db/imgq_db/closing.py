@@ -10,6 +10,7 @@ from imgq_db.engine import single_statements
 from imgq_db.estimates import TO_DO
 from imgq_db.failpoints import failpoint
 from imgq_db.jobs import JobError
+from imgq_db.leases import is_over
 from imgq_db.options import ClassifyOptions, parse_budget
 from imgq_db.summaries import Counts, count_rows, store_counts
 
@@ -25,10 +26,10 @@ _OPEN_CHUNK = """(EXISTS (SELECT 1 FROM chunk WHERE job_id = j.id AND state = 'p
     OR EXISTS (SELECT 1 FROM chunk WHERE job_id = j.id AND state = 'leased'))"""
 _PENDING_CHUNK = "SELECT 1 FROM chunk WHERE job_id = :id AND state = 'pending' LIMIT 1"
 # A worker that was computing when the job was cancelled, and whose lease still runs.
-_HELD = """(EXISTS (SELECT 1 FROM chunk WHERE job_id = :id AND state = 'cancelled'
-    AND owner IS NOT NULL AND lease_until > (SELECT imgq_now()))
+_HELD = f"""(EXISTS (SELECT 1 FROM chunk WHERE job_id = :id AND state = 'cancelled'
+    AND owner IS NOT NULL AND NOT {is_over("lease_until")})
     OR EXISTS (SELECT 1 FROM training WHERE job_id = :id AND state = 'cancelled'
-    AND owner IS NOT NULL AND lease_until > (SELECT imgq_now())))"""
+    AND owner IS NOT NULL AND NOT {is_over("lease_until")}))"""
 _CHUNK_SUMS = """
 SELECT coalesce(sum(ok), 0) AS ok, coalesce(sum(failed), 0) AS failed,
     coalesce(sum(skipped), 0) AS skipped, coalesce(sum(cached), 0) AS cached

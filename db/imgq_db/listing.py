@@ -11,6 +11,7 @@ from imgq_db.engine import single_statements
 from imgq_db.errors import LeaseLost
 from imgq_db.failpoints import failpoint
 from imgq_db.fairness import JOB_ORDER, NOTHING, LeftAlone
+from imgq_db.leases import is_over
 from imgq_db.manifests import pack_names
 from imgq_db.options import ClassifyOptions
 
@@ -41,7 +42,7 @@ WHERE id = (
     SELECT j.id FROM job j
     WHERE j.state IN ('queued', 'running') AND j.kind = 'classify' AND j.listed_at IS NULL
       AND j.root = ANY(:roots) AND NOT j.id = ANY(:left)
-      AND (j.listing_until IS NULL OR j.listing_until < (SELECT imgq_now()))
+      AND (j.listing_until IS NULL OR {is_over("j.listing_until")})
     ORDER BY {JOB_ORDER}, j.id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id, uid, listing_token, source, options, retry_of, only_failed, listing_cursor,
     listed_images
@@ -167,3 +168,18 @@ def _insert_chunks(
             ),
             rows,
         )
+
+
+def unlisted_jobs(engine: Engine, *, at_most: int) -> int:
+    """Count the jobs whose listing waits for somebody, but not further than asked."""
+    with engine.connect() as connection:
+        waiting = connection.execute(
+            text(
+                "SELECT count(*) FROM (SELECT 1 FROM job WHERE state IN ('queued', 'running')"
+                " AND listed_at IS NULL AND kind = 'classify'"
+                f" AND (listing_until IS NULL OR {is_over('listing_until')})"
+                " LIMIT :limit) waiting"
+            ),
+            {"limit": at_most},
+        )
+        return int(waiting.scalar_one())

@@ -9,7 +9,7 @@ from types import FrameType
 
 import redis
 import structlog
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from imgq_db.cache import purge_cache
@@ -21,6 +21,7 @@ from imgq_db.deleting import purge_deleted
 from imgq_db.engine import is_outage, make_engine
 from imgq_db.idempotency import purge_idempotency
 from imgq_db.known_files import purge_known_files
+from imgq_db.listing import unlisted_jobs
 from imgq_db.logs import configure_logs
 from imgq_db.queue import CLASSIFY, LIST, TRAIN, Ring, bells_waiting, make_ring
 from imgq_db.settings import Settings
@@ -110,7 +111,7 @@ def _repeat(step: Callable[[], int]) -> int:
 def _ring_missing(engine: Engine, settings: Settings, ring: Ring) -> int:
     window = BELLS_PER_WORKER * max(len(list_workers(engine)), 1)
     wanted = {
-        LIST: _unlisted_jobs(engine, at_most=window),
+        LIST: unlisted_jobs(engine, at_most=window),
         CLASSIFY: pending_chunks(engine, at_most=window),
         TRAIN: waiting_trainings(engine, at_most=window),
     }
@@ -123,20 +124,6 @@ def _ring_missing(engine: Engine, settings: Settings, ring: Ring) -> int:
     except (redis.RedisError, OSError) as error:
         _log.warning("queue_unreachable", error=str(error))
     return rung
-
-
-def _unlisted_jobs(engine: Engine, *, at_most: int) -> int:
-    with engine.connect() as connection:
-        waiting = connection.execute(
-            text(
-                "SELECT count(*) FROM (SELECT 1 FROM job WHERE state IN ('queued', 'running')"
-                " AND listed_at IS NULL AND kind = 'classify'"
-                " AND (listing_until IS NULL OR listing_until < (SELECT imgq_now()))"
-                " LIMIT :limit) waiting"
-            ),
-            {"limit": at_most},
-        )
-        return int(waiting.scalar_one())
 
 
 def run_reconciler(settings: Settings, *, name: str = "reconciler") -> None:

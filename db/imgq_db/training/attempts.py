@@ -5,15 +5,16 @@ import json
 from sqlalchemy import Connection, Engine, text
 
 from imgq_db.jobs import JobError
+from imgq_db.leases import is_over
 from imgq_db.training.leases import FENCE, TrainingLease
 
 #: However far each of them comes, a training is not begun more often.
 MOST_ATTEMPTS = 50
 
 # The job's row first: a cancel takes both in this order. A stopped holder's lock is passed by.
-_EXPIRED = """
+_EXPIRED = f"""
 SELECT j.id FROM job j JOIN training t ON t.job_id = j.id
-WHERE t.state = 'leased' AND t.lease_until < (SELECT imgq_now()) AND j.state = 'running'
+WHERE t.state = 'leased' AND {is_over("t.lease_until")} AND j.state = 'running'
 ORDER BY j.id LIMIT :limit FOR UPDATE OF j, t SKIP LOCKED
 """
 _AGAIN = """

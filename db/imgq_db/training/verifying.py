@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, text
 
 from imgq_db.artifacts import is_intact
+from imgq_db.leases import is_over
 from imgq_db.settings import Settings
 from imgq_db.training.keeping import folder_digest, kept_report
 
@@ -11,11 +12,11 @@ CHECKS = {
         SELECT abs(1 - (SELECT count(*) FROM training WHERE job_id = :id))
         + (SELECT count(*) FROM chunk WHERE job_id = :id)
         + (SELECT count(*) FROM prediction WHERE job_id = :id)""",
-    "an ended job's training is ended, and no one holds its lease": """
+    "an ended job's training is ended, and no one holds its lease": f"""
         SELECT count(*) FROM training t JOIN job j ON j.id = t.job_id WHERE j.id = :id
         AND j.finished_at IS NOT NULL
-        AND (t.state IN ('pending', 'leased') OR (t.owner IS NOT NULL AND t.lease_until
-            > imgq_now()))""",
+        AND (t.state IN ('pending', 'leased') OR (t.owner IS NOT NULL
+            AND NOT {is_over("t.lease_until")}))""",
     "an open job's training is open": """
         SELECT count(*) FROM training t JOIN job j ON j.id = t.job_id WHERE j.id = :id
         AND j.state IN ('queued', 'running') AND t.state NOT IN ('pending', 'leased')""",

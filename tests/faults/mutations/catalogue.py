@@ -108,7 +108,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the question whether a lease ran out",
-        (Patch(CHUNKS, " AND lease_until < (SELECT imgq_now())\n", "\n"),),
+        (Patch(CHUNKS, ' AND {is_over("lease_until")}\n', "\n"),),
         (CLASSIFYING,),
     ),
     Mutation(

@@ -241,6 +241,16 @@ def test_an_expired_lease_frees_the_chunk_for_the_next_claim(
     assert claim().token == 2
 
 
+def test_a_clock_that_is_set_back_by_hours_holds_up_no_chunk(
+    engine: Engine, listed: Jobs, claim: Claim, move_clock: Clock
+) -> None:
+    listed(1)
+    assert claim() is not None
+    move_clock(-2 * 3600)
+    assert expire_leases(engine) == 1
+    assert claim() is not None
+
+
 def test_a_renewed_lease_does_not_expire(
     engine: Engine, listed: Jobs, claim: Claim, move_clock: Clock
 ) -> None:

@@ -118,6 +118,15 @@ def test_a_failed_chunk_goes_to_another_worker_first(
     assert take(healthy) is not None
 
 
+def test_a_clock_that_is_set_back_by_hours_prolongs_no_pause(
+    listed: Jobs, make_worker: Worker, fail: Fail, take: Take, move_clock: Move
+) -> None:
+    listed(1)
+    fail(make_worker())
+    move_clock(-2 * 3600)
+    assert take(make_worker()) is not None
+
+
 def test_a_failed_chunk_comes_back_when_no_other_worker_takes_it(
     listed: Jobs, make_worker: Worker, fail: Fail, take: Take, move_clock: Move
 ) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from imgq_db.cancelling import cancel_job
 from imgq_db.errors import LeaseLost
 from imgq_db.jobs import Job, JobState, Priority, get_job
-from imgq_db.listing import ListingLease, add_chunks, claim_listing, release_listing
+from imgq_db.listing import ListingLease, add_chunks, claim_listing, release_listing, unlisted_jobs
 from imgq_db.manifests import unpack_names
 from imgq_db.sources import FILE_ROOT
 
@@ -90,6 +90,17 @@ def test_a_lister_that_died_is_followed_from_its_cursor(
     assert (heir.token, heir.cursor, heir.listed_images) == (2, b"b", 2)
     add(engine, heir, [b"c"], last=True)
     assert listed_names(engine, job) == [(0, (b"a", b"b")), (2, (b"c",))]
+
+
+def test_a_clock_that_is_set_back_by_hours_holds_up_no_listing(
+    engine: Engine, make_job: Jobs, move_clock: Clock
+) -> None:
+    make_job()
+    claim(engine)
+    assert unlisted_jobs(engine, at_most=10) == 0
+    move_clock(-2 * 3600)
+    assert unlisted_jobs(engine, at_most=10) == 1
+    assert claim(engine).token == 2
 
 
 def test_a_lister_whose_claim_went_to_another_adds_nothing(

@@ -158,6 +158,19 @@ def test_a_resumed_training_counts_every_epoch_once(
     assert broken_rules(engine, job) == []
 
 
+def test_a_clock_that_is_set_back_by_hours_holds_up_no_training(
+    engine: Engine,
+    training: Callable[..., Job],
+    claimed: Callable[[], TrainingLease],
+    move_clock: Callable[[float], None],
+) -> None:
+    training()
+    claimed()
+    move_clock(-2 * 3600)
+    assert expire_trainings(engine, idle_attempts=3) == 1
+    assert claimed().token == 2
+
+
 def test_a_lease_knows_how_long_the_attempts_before_took(
     engine: Engine,
     training: Callable[..., Job],
