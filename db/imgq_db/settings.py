@@ -112,6 +112,12 @@ class Settings(BaseSettings):
     train_attempts: int = Field(
         3, ge=1, description="Attempts in a row without a new checkpoint that end a train job."
     )
+    train_devices: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="A training takes at most so many free GPUs; on a CPU, so many processes.",
+    )
     test_picture_bytes: int = Field(
         2 << 30,
         ge=0,
@@ -129,8 +135,14 @@ class Settings(BaseSettings):
     decode_seconds: float = Field(
         60,
         gt=0,
-        description="A picture that is decoded for longer ends the worker's process: it is then"
-        " tried alone, and fails as decode_timeout if it takes as long again.",
+        description="A picture that is read or decoded for longer ends the worker's process: it is"
+        " then tried alone, and fails as read_timeout or decode_timeout if it takes as long again.",
+    )
+    load_seconds: float = Field(
+        600,
+        gt=0,
+        description="A model that loads for longer ends the worker's process, as one that does not"
+        " load.",
     )
     torch_threads: int | None = Field(
         None, ge=1, description="Cores that networks are computed on. Default: all that there are."

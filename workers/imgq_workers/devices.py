@@ -1,4 +1,4 @@
-"""Which device a worker computes on; a GPU that nobody named is leased to one process alone."""
+"""Which device a worker computes on; a GPU that nobody named is leased to one worker alone."""
 
 import os
 import threading
@@ -89,6 +89,7 @@ class Devices:
         self._retry_seconds = retry_seconds
         self._retry_at = 0.0
         self._lock: HeldLock | None = None
+        self._more: list[HeldLock] = []
         self._last: str | None = None  # the GPU that the model may still be on
         self._current: str | None = None
         self._turn = threading.Lock()
@@ -112,8 +113,35 @@ class Devices:
         """Return what was taken last, or take one. Raises like take()."""
         return self._current or self.take()
 
+    def take_more(self, most: int) -> tuple[str, ...]:
+        """Lease up to so many further GPUs, as far as they are free, beside the one that is taken.
+
+        On a CPU: the CPU, so many times. A GPU that the settings name is the only one.
+        """
+        with self._turn:
+            if self._current == CPU:
+                return (CPU,) * most
+            if self._lock is None:
+                return ()
+            taken = {self._lock.name, *(lock.name for lock in self._more)}
+            free = {gpu.uuid: gpu.device for gpu in self._gpus() if gpu.uuid not in taken}
+            found: list[str] = []
+            while len(found) < most and (lock := hold_first_free(self._engine, list(free))):
+                self._more.append(lock)
+                found.append(free.pop(lock.name))
+            if found:
+                _log.info("gpus_taken", devices=found)
+            return tuple(found)
+
+    def give_back_more(self) -> None:
+        """End the leases on further GPUs."""
+        with self._turn:
+            while self._more:
+                self._more.pop().release()
+
     def give_back(self) -> None:
-        """End the lease; a device that needs none stays."""
+        """End the leases; a device that needs none stays."""
+        self.give_back_more()
         with self._turn:
             if self._lock is not None:
                 self._drop_lock()

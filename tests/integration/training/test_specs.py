@@ -26,7 +26,7 @@ def spec_of(context: TrainerContext, tmp_path: Path) -> Callable[..., dict[str, 
             context.engine, owner=new_uid(), roots=context.roots, lease_seconds=60
         )
         assert lease is not None
-        written = write_spec(there, replace(lease, **changes), tmp_path, None, "cpu")
+        written = write_spec(there, replace(lease, **changes), tmp_path, None, ("cpu",))
         spec: dict[str, Any] = json.loads(written.read_bytes())
         return spec
 

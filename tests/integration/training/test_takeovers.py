@@ -92,17 +92,17 @@ def test_events_wait_while_the_database_is_away(
     assert [each.epoch for each in list_epochs(engine, job.id)] == [1, 2, 3]
 
 
-def test_a_trainer_sees_no_secret_and_one_gpu(
+def test_a_trainer_sees_no_secret_and_its_gpus_alone(
     context: TrainerContext, submit_training: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IMGQ_DATABASE_URL", "postgresql://secret")
     monkeypatch.setenv("REDIS_URL", "redis://secret")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,MIG-7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,MIG-7,5")
     submit_training()
     lease = claim_training(context.engine, owner=uuid4(), roots=["file:"], lease_seconds=9)
     assert lease is not None
-    environment = trainer_environment(lease, "cuda:1")
-    assert environment["CUDA_VISIBLE_DEVICES"] == "MIG-7"
+    environment = trainer_environment(lease, ("cuda:1", "cuda:0"))
+    assert environment["CUDA_VISIBLE_DEVICES"] == "MIG-7,3"
     assert not [name for name, text in environment.items() if "://secret" in text]
 
 

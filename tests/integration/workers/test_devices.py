@@ -173,6 +173,38 @@ def test_a_worker_that_lost_its_gpu_leaves_work_that_the_cpu_cannot_do(
         models.get(1, "bf16")
 
 
+THREE = (*TWO, Gpu("cuda:2", "uuid-c"))
+
+
+def test_a_training_takes_the_gpus_that_are_free_and_gives_all_back(make: Make) -> None:
+    other, trainer, waits = make(gpus=THREE), make(gpus=THREE), make("cuda", THREE)
+    assert (other.take(), trainer.take()) == ("cuda:0", "cuda:1")
+    assert trainer.take_more(7) == ("cuda:2",)
+    assert trainer.take_more(7) == ()
+    with pytest.raises(GpusTaken):
+        waits.take()
+    trainer.give_back_more()
+
+    assert (waits.take(), trainer.take()) == ("cuda:2", "cuda:1")
+
+
+def test_a_training_takes_no_more_gpus_than_it_may(make: Make) -> None:
+    trainer = make(gpus=THREE)
+    assert (trainer.take(), trainer.take_more(1)) == ("cuda:0", ("cuda:1",))
+    trainer.give_back()
+
+    assert [make(gpus=THREE).take() for _ in range(3)] == ["cuda:0", "cuda:1", "cuda:2"]
+
+
+@pytest.mark.parametrize(("named", "more"), [("cpu", ("cpu", "cpu")), ("cuda:1", ())])
+def test_a_named_gpu_is_the_only_one_and_a_cpu_has_room_for_all(
+    make: Make, named: str, more: tuple[str, ...]
+) -> None:
+    trainer = make(named)
+    trainer.take()
+    assert trainer.take_more(2) == more
+
+
 def test_this_machines_gpus_are_listed_with_different_names() -> None:
     found = list_gpus()
     assert len({gpu.uuid for gpu in found}) == len({gpu.device for gpu in found}) == len(found)

@@ -18,9 +18,9 @@ from imgq_trainer.training.gradients import Gradients, Order, Rows
 from imgq_trainer.training.machine import Machine, share_of
 from imgq_trainer.training.optimising import begin_training, unfreeze
 from imgq_trainer.training.pictures import Pictures, decoded_pictures, find_stored
-from imgq_trainer.training.seats import LEADER, Group, Seat, device_of, joined
+from imgq_trainer.training.seats import LEADER, Group, Seat, answers, device_of, joined
 from imgq_trainer.training.spec import TrainSpec
-from imgq_trainer.training.teams import Begin, End, Step, added, answer, answers, hear
+from imgq_trainer.training.teams import Begin, End, Step, added, answer, hear
 from imgq_trainer.training.travelling import Luggage
 
 

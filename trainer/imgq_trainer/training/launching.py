@@ -80,7 +80,9 @@ def status_of(codes: Mapping[int, int]) -> int:
 
 def _prepare(spec: TrainSpec) -> None:
     spec.work_dir.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    for name in list(logging.root.manager.loggerDict):  # each has a level of its own
+        if name.startswith("torch.distributed"):
+            logging.getLogger(name).setLevel(logging.ERROR)
     os.environ[LAUNCHER] = str(os.getpid())
     # Else the launcher chooses 1. Processes that compute side by side set their share themselves.
     os.environ.setdefault("OMP_NUM_THREADS", str(spec.threads))

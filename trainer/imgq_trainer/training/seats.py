@@ -1,14 +1,18 @@
 """Which of a training's processes this one is, as torch's launcher says, and the group of all."""
 
+import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import torch
 import torch.distributed as dist
+
+from imgq_trainer.training.errors import ProcessLost
 
 #: the first of the processes: it decides everything
 LEADER = 0
@@ -55,30 +59,55 @@ class Group:
     seat: Seat
     device: torch.device
     tensors: dist.ProcessGroup | None
+    #: all processes but this one
+    others: tuple[psutil.Process, ...]
+
+    def end_others(self) -> None:
+        """Kill the others, also one that is stopped: the launcher would wait for that one."""
+        for other in self.others:
+            with suppress(psutil.NoSuchProcess):
+                other.kill()
 
 
 @contextmanager
 def joined(seat: Seat, work_dir: Path, device: torch.device, seconds: float) -> Iterator[Group]:
     """Join the others for as long as the block runs.
 
-    seconds: so long the leader waits for an answer. A hand waits for the leader.
+    seconds: so long the leader waits for an answer. A hand waits for the leader. Raises
+    ProcessLost.
     """
     limit = timedelta(seconds=seconds)
     place = meeting_place(work_dir, seat.run)
-    dist.init_process_group(
-        "gloo",
-        init_method=place.as_uri(),
-        rank=seat.rank,
-        world_size=seat.count,
-        timeout=limit if seat.rank == LEADER else FOREVER,
-    )
+    with answers():
+        dist.init_process_group(
+            "gloo",
+            init_method=place.as_uri(),
+            rank=seat.rank,
+            world_size=seat.count,
+            timeout=limit if seat.rank == LEADER else FOREVER,
+        )
     try:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         tensors = dist.new_group(backend="nccl", timeout=limit) if device.type == "cuda" else None
-        yield Group(seat, device, tensors)  # type: ignore[arg-type]  # all are members
+        yield Group(seat, device, tensors, _others(seat))  # type: ignore[arg-type]  # all are members
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def answers() -> Iterator[None]:
+    """Name the error of a process that is gone, or does not answer. Raises ProcessLost."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo's; NCCL's are of a class derived from it
+        raise ProcessLost(error) from error
+
+
+def _others(seat: Seat) -> tuple[psutil.Process, ...]:
+    numbers: list[int] = [0] * seat.count
+    dist.all_gather_object(numbers, os.getpid())
+    return tuple(psutil.Process(each) for each in numbers if each != os.getpid())
 
 
 def device_of(seat: Seat | None, device: torch.device) -> torch.device:

@@ -17,7 +17,7 @@ from imgq_trainer.preprocessing import Pixels
 from imgq_trainer.training.courses import Course, Sample
 from imgq_trainer.training.errors import HandBroken, ProcessLost
 from imgq_trainer.training.gradients import Add, Gradients, Order, Rows
-from imgq_trainer.training.seats import LEADER, Group
+from imgq_trainer.training.seats import LEADER, Group, answers
 from imgq_trainer.training.travelling import Luggage
 
 
@@ -165,9 +165,16 @@ class Led:
 
 @contextmanager
 def leading(group: Group) -> Iterator[Led]:
-    """Lead the hands until the block ends well; else they notice that the leader is gone."""
-    yield Led(group)
-    say(End())
+    """Lead the hands until the block ends well; else they notice that the leader is gone.
+
+    When one of them is lost, so are all.
+    """
+    try:
+        yield Led(group)
+        say(End())
+    except ProcessLost:
+        group.end_others()
+        raise
 
 
 def say(word: Word) -> None:
@@ -215,15 +222,6 @@ def added(group: Group, luggage: Luggage, counts: Sequence[int]) -> torch.Tensor
     with answers():
         dist.reduce(flat, LEADER, group=group.tensors)
     return flat
-
-
-@contextmanager
-def answers() -> Iterator[None]:
-    """Name the error of a process that is gone, or does not answer. Raises ProcessLost."""
-    try:
-        yield
-    except RuntimeError as error:  # gloo's; NCCL's are of a class derived from it
-        raise ProcessLost(error) from error
 
 
 def _on_cpu(network: nn.Module) -> nn.Module:

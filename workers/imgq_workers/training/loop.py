@@ -3,7 +3,8 @@
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from imgq_db.training.leases import claim_training
+from imgq_db.train_options import TrainOptions
+from imgq_db.training.leases import TrainingLease, claim_training
 from imgq_db.training.sweeping import sweep_if_due
 from imgq_db.workers import is_draining, set_activity
 from imgq_workers.devices import GpusTaken
@@ -45,6 +46,18 @@ def _train_one(context: TrainerContext) -> bool:
         roots=context.roots,
         lease_seconds=context.settings.train_lease_seconds,
     )
-    if lease is not None:
-        supervise(context, lease, device)
-    return lease is not None
+    if lease is None:
+        return False
+    try:
+        supervise(context, lease, (device, *_more_devices(context, lease)))
+    finally:
+        context.devices.give_back_more()
+    return True
+
+
+def _more_devices(context: TrainerContext, lease: TrainingLease) -> tuple[str, ...]:
+    """Return what the training of a network may have besides one device; all else needs one."""
+    most, options = context.settings.train_devices - 1, lease.options
+    if most < 1 or not isinstance(options, TrainOptions) or options.preset == "fast":
+        return ()
+    return context.devices.take_more(most)

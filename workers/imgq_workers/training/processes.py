@@ -143,6 +143,7 @@ def kill_leftover(group: ProcessGroup | None, mark: str) -> int:
     if group is None or group.host != socket.gethostname():
         return 0
     left = [process for process in psutil.process_iter() if _belongs(process, group.pid, mark)]
+    left += [each for process in left for each in _hands_of(process, group.pid)]
     for process in left:
         try:
             process.kill()
@@ -152,6 +153,15 @@ def kill_leftover(group: ProcessGroup | None, mark: str) -> int:
     if alive:
         raise TimeoutError(f"process {alive[0].pid} of an earlier attempt cannot be killed")
     return len(left)
+
+
+def _hands_of(process: psutil.Process, group: int) -> list[psutil.Process]:
+    """Return the processes below one that have groups of their own: torch's launcher does that."""
+    try:
+        children = process.children(recursive=True)
+        return [each for each in children if os.getpgid(each.pid) != group]
+    except (psutil.Error, OSError):
+        return []
 
 
 def _belongs(process: psutil.Process, group: int, mark: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,27 @@ from imgq_workers.training.processes import MARK
 SPEC_FILE, LEARNED_FILE = "spec.json", "learned.txt"
 #: A training whose time is over is still ended properly, with the best so far.
 LEAST_SECONDS = 1.0
+#: of what a training may be silent for, until one of its processes must have answered another
+ANSWER_SHARE = 1 / 3
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-ONLY_GPU = "cuda:0"
+FIRST_GPU = "cuda:0"
 _GPU = "cuda:"
 _log = structlog.get_logger(__name__)
 _OURS = ("IMGQ_", "DATABASE_URL", "REDIS_URL")
 
 
 def write_spec(
-    context: TrainerContext, lease: TrainingLease, folder: Path, resume: Path | None, device: str
+    context: TrainerContext,
+    lease: TrainingLease,
+    folder: Path,
+    resume: Path | None,
+    devices: Sequence[str],
 ) -> Path:
-    """Write the file for this attempt and return it.
+    """Write the file for this attempt and return it. devices: one for each process.
 
     Raises SourceInvalid, SourceNotAllowed, ModelUnloadable.
     """
-    spec = _machine(context.settings, folder, device)
+    spec = _machine(context.settings, folder, devices[0])
     if isinstance(lease.options, EvaluateOptions) and lease.options.against is not None:
         spec |= comparison_spec(context, lease, lease.options, folder)
     elif command_of(lease) == "export":
@@ -48,6 +55,7 @@ def write_spec(
         spec |= _source(context.settings, lease) | _training(context, lease, lease.options)
         spec |= _learned(context, lease, folder)
         spec["resume"] = None if resume is None else str(resume)
+        spec |= _processes(context.settings, len(devices))
     else:
         spec |= _source(context.settings, lease)
         version = get_version(context.engine, _version_id(lease))
@@ -59,16 +67,17 @@ def write_spec(
     return path
 
 
-def trainer_environment(lease: TrainingLease, device: str) -> dict[str, str]:
-    """Return the environment of the trainer's process: it has no business with our servers.
+def trainer_environment(lease: TrainingLease, devices: Sequence[str]) -> dict[str, str]:
+    """Return the environment of the trainer's processes: they have no business with our servers.
 
-    Of the GPUs it sees its own alone.
+    Of the GPUs they see their own alone, in this order.
     """
     kept = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
-    if device.startswith(_GPU):
-        visible = [each for each in kept.get(VISIBLE, "").split(",") if each.strip()]
-        number = int(device.removeprefix(_GPU))
-        kept[VISIBLE] = visible[number].strip() if number < len(visible) else str(number)
+    numbers = [int(each.removeprefix(_GPU)) for each in devices if each.startswith(_GPU)]
+    if numbers:
+        visible = [each.strip() for each in kept.get(VISIBLE, "").split(",") if each.strip()]
+        names = [visible[each] if each < len(visible) else str(each) for each in numbers]
+        kept[VISIBLE] = ",".join(names)
     return kept | {
         MARK: str(lease.job_uid),
         "PYTHONUNBUFFERED": "1",
@@ -86,6 +95,12 @@ def command_of(lease: TrainingLease) -> str:
     return lease.kind.value
 
 
+def _processes(settings: Settings, count: int) -> dict[str, Any]:
+    """Return how many processes train, and when one of them hangs: long before all seem to."""
+    seconds = settings.train_silence_seconds * ANSWER_SHARE
+    return {"processes": count, "answer_seconds": seconds} if count > 1 else {}
+
+
 def _source(settings: Settings, lease: TrainingLease) -> dict[str, Any]:
     options: TrainOptions | EvaluateOptions = lease.options
     root = source_folder(lease.source, settings)
@@ -100,9 +115,9 @@ def _machine(settings: Settings, folder: Path, device: str) -> dict[str, Any]:
     return {
         "work_dir": str(folder),
         "threads": settings.torch_threads or usable_cores(),
-        # Whichever GPU it is, it is the only one that the trainer sees: another attempt may get
+        # Whichever GPU it is, it is the first one that the trainer sees: another attempt may get
         # another one, and still goes on from the same checkpoint.
-        "device": ONLY_GPU if device.startswith(_GPU) else device,
+        "device": FIRST_GPU if device.startswith(_GPU) else device,
         "max_pixels": settings.max_pixels,
         "max_file_bytes": settings.max_file_bytes,
     }

@@ -38,13 +38,14 @@ from imgq_workers.training.specs import command_of, trainer_environment, write_s
 _log = structlog.get_logger(__name__)
 
 
-def supervise(context: TrainerContext, lease: TrainingLease, device: str) -> None:
+def supervise(context: TrainerContext, lease: TrainingLease, devices: tuple[str, ...]) -> None:
     """Train or evaluate until the job has ended, or the claim is given back or lost."""
     with structlog.contextvars.bound_contextvars(job=str(lease.job_uid), attempt=lease.attempt):
-        set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=device)
+        shown = ", ".join(dict.fromkeys(devices))
+        set_activity(context.engine, context.worker_uid, job=lease.job_uid, device=shown)
         with keep_training(context, lease) as keeper:
             try:
-                _attempt(context, lease, device, keeper)
+                _attempt(context, lease, devices, keeper)
             except LeaseLost:
                 _let_go(context, lease)
             except (SourceNotAllowed, SourceInvalid) as error:
@@ -54,7 +55,10 @@ def supervise(context: TrainerContext, lease: TrainingLease, device: str) -> Non
 
 
 def _attempt(
-    context: TrainerContext, lease: TrainingLease, device: str, keeper: TrainingKeeper
+    context: TrainerContext,
+    lease: TrainingLease,
+    devices: tuple[str, ...],
+    keeper: TrainingKeeper,
 ) -> None:
     killed = kill_leftover(lease.leftover, str(lease.job_uid))
     if killed:
@@ -63,10 +67,10 @@ def _attempt(
     checkpoint = last_whole_checkpoint(folder, lease.checkpoints)
     begin_attempt(context.engine, lease, checkpoint)
     resume = None if checkpoint is None else folder / checkpoint.path
-    spec = write_spec(context, lease, folder, resume, device)
+    spec = write_spec(context, lease, folder, resume, devices)
     argv = [*context.command, command_of(lease), str(spec)]
-    _log.info("training_started", kind=lease.kind.value, device=device, resumed=str(resume))
-    with TrainerProcess(argv, env=trainer_environment(lease, device), folder=folder) as process:
+    _log.info("training_started", kind=lease.kind.value, devices=devices, resumed=str(resume))
+    with TrainerProcess(argv, env=trainer_environment(lease, devices), folder=folder) as process:
         note_processes(context.engine, lease, process.group)
         heard = listen(context, lease, process, keeper, folder)
         status = process.status()

@@ -24,7 +24,7 @@ from imgq_trainer.file_pixels import ReadLimits
 from imgq_trainer.outcomes import Prediction
 from imgq_trainer.pipeline import classify_files
 from imgq_trainer.training.assessing import run_evaluation
-from imgq_trainer.training.errors import BackboneUnsuited, DiskTooSmall, SeveralDevicesUnsupported
+from imgq_trainer.training.errors import BackboneUnsuited, DiskTooSmall
 from imgq_trainer.training.events import Events
 from imgq_trainer.training.running import _identity, run_training
 from imgq_trainer.training.spec import EvaluateSpec, TrainSpec
@@ -320,11 +320,6 @@ def test_what_a_network_cannot_do_is_told_before_the_scan(
     with pytest.raises(BackboneUnsuited, match=words):
         run(parsed(init="imagenet", config={}, **changes))
     assert not (tmp_path / "work" / "dataset").exists()
-
-
-def test_several_devices_are_refused(parsed: Parsed) -> None:
-    with pytest.raises(SeveralDevicesUnsupported, match="2 processes"):
-        run(parsed(processes=2))
 
 
 def test_a_disk_that_is_too_small_is_told_first(

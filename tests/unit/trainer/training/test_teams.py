@@ -1,0 +1,90 @@
+"""How a step is shared out, and what the leader makes of the answers. No process is started."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from imgq_trainer.training import teams
+from imgq_trainer.training.courses import Course
+from imgq_trainer.training.errors import HandBroken, PictureUnreadable
+from imgq_trainer.training.gradients import Gradients, Order
+from imgq_trainer.training.machine import Machine
+from imgq_trainer.training.seats import Group, Seat, device_of
+from imgq_trainer.training.teams import Led, Said, State
+
+DONE, SHORT, BROKEN = State
+Answers = Callable[..., Led]
+
+
+@pytest.fixture
+def work(course_of: Callable[[], Course]) -> Gradients:
+    course, cpu = course_of(), torch.device("cpu")
+    return Gradients(course, course.begin(), course.balance, Machine(cpu, 1, lambda: False))
+
+
+@pytest.fixture
+def led(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """Return a leader of two processes, which hears these answers whatever it says."""
+
+    def make(states: tuple[State, ...], losses: tuple[float, ...]) -> Led:
+        monkeypatch.setattr(teams, "say", lambda word: None)
+        monkeypatch.setattr(teams.dist, "broadcast", lambda *_, **__: None)
+        monkeypatch.setattr(teams, "answer", lambda *_: Said(states, losses))
+        cpu = torch.device("cpu")
+        return Led(Group(Seat(0, 2, "run"), cpu, None, ()))
+
+    return make
+
+
+ORDER = Order(0, 0, np.arange(5), 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts", "shares"),
+    [
+        (5, 1, [[[0, 1, 2]], [[3, 4]]]),
+        (5, 2, [[[0, 1], [2]], [[3], [4]]]),
+        (3, 2, [[[0], [1]], [[2]]]),
+        (1, 1, [[[0]], []]),
+    ],
+)
+def test_each_process_has_its_parts_in_order(rows: int, parts: int, shares: Any) -> None:
+    order = Order(0, 0, np.arange(rows), parts)
+    found = [[part.tolist() for part in share] for share in order.shares(2)]
+    assert found == shares
+
+
+def test_too_little_memory_in_one_process_is_that_of_all(led: Answers, work: Gradients) -> None:
+    assert led((DONE, SHORT), (0.5, 0.0)).compute(work, ORDER) is None
+
+
+def test_a_loss_that_is_no_number_is_told_without_gradients(led: Answers, work: Gradients) -> None:
+    loss = led((DONE, DONE), (0.5, float("nan"))).compute(work, ORDER)
+    assert loss is not None and np.isnan(loss)
+
+
+def test_a_hand_that_failed_is_named(led: Answers, work: Gradients) -> None:
+    with pytest.raises(HandBroken, match="Process 2 of 2"):
+        led((DONE, BROKEN), (0.5, 0.0)).compute(work, ORDER)
+
+
+def test_a_picture_that_a_hand_could_not_read_is_told_by_the_leader(
+    led: Answers, work: Gradients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object, order: Order, parts: Any) -> float:
+        assert [part.tolist() for part in parts] == [[3, 4]]
+        raise PictureUnreadable(b"a.jpg", "it is cut off")
+
+    monkeypatch.setattr(Gradients, "add", refuse)
+    with pytest.raises(PictureUnreadable, match=r"a\.jpg"):
+        led((DONE, BROKEN), (0.5, 0.0)).compute(work, ORDER)
+
+
+def test_each_process_has_a_gpu_of_its_own_and_all_share_a_cpu() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda:0")
+    seats = [Seat(rank, 2, "run") for rank in (0, 1)]
+    assert [device_of(seat, gpu) for seat in seats] == [gpu, torch.device("cuda:1")]
+    assert [device_of(seat, cpu) for seat in (None, seats[1])] == [cpu, cpu]
