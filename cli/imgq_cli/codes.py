@@ -14,6 +14,7 @@ MEANING: Mapping[str, str] = {
     "outside_root": "a link that leads out of the folder",
     "not_regular_file": "a pipe, socket or device",
     "unsupported_format": "a format that imgq does not read (HEIC, JPEG 2000, SVG, PDF …)",
+    "read_timeout": "reading the file took too long (IMGQ_DECODE_SECONDS)",
     "decode_timeout": "decoding took too long (IMGQ_DECODE_SECONDS)",
     "out_of_memory": "decoding needed more memory than there was",
     "worker_crash": "the picture ended a worker, also alone",

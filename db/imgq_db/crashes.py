@@ -1,10 +1,10 @@
 """Deaths of worker processes: which pictures they cast suspicion on, and which they condemn.
 
-A process that dies leaves behind which chunks it held and which pictures it was decoding. If
-something says that it crashed, these pictures are suspects: each is tried alone before the rest of
-its chunk, and one with which a process crashes then is condemned: it fails and is not opened again
-in this job. A death that nothing explains (a kill, a machine that stops) counts for nothing, unless
-the same picture was there each time.
+A process that dies leaves behind which chunks it held and which pictures it was reading or
+decoding. If something says that it crashed, these pictures are suspects: each is tried alone before
+the rest of its chunk, and one with which a process crashes then is condemned: it fails and is not
+opened again in this job. A death that nothing explains (a kill, a machine that stops) counts for
+nothing, unless the same picture was there each time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-WORKER_CRASH, DECODE_TIMEOUT, OUT_OF_MEMORY = "worker_crash", "decode_timeout", "out_of_memory"
+WORKER_CRASH, OUT_OF_MEMORY = "worker_crash", "out_of_memory"
+READ_TIMEOUT, DECODE_TIMEOUT = "read_timeout", "decode_timeout"
 #: So many deaths that nothing explains make a suspect of a picture that was there each time …
 SUSPICIOUS_DEATHS = 3
 #: … and condemn it if nothing else was underway: a container that is killed whole explains nothing.

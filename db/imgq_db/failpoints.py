@@ -41,6 +41,7 @@ POINTS: Final = frozenset(
         "submit.after_bell",
         "expire.mid_batch",
         "cancel.between_batches",
+        "read",
         "decode",
         "checkpoint.before_row",
         "register.before_commit",

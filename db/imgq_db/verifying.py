@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-from imgq_db.crashes import DECODE_TIMEOUT, LONE_DEATHS, WORKER_CRASH
+from imgq_db.crashes import DECODE_TIMEOUT, LONE_DEATHS, READ_TIMEOUT, WORKER_CRASH
 from imgq_db.estimates import TO_DO
 from imgq_db.jobs import get_job
 from imgq_db.manifests import unpack_names
@@ -81,7 +81,8 @@ _CHECKS = {
     "a picture is condemned only if a worker died of it alone": f"""
         SELECT count(*) FROM prediction p LEFT JOIN suspect s
             ON s.job_id = p.job_id AND s.image = p.image
-        WHERE p.job_id = :id AND p.error_code IN ('{WORKER_CRASH}', '{DECODE_TIMEOUT}')
+        WHERE p.job_id = :id
+        AND p.error_code IN ('{WORKER_CRASH}', '{DECODE_TIMEOUT}', '{READ_TIMEOUT}')
         AND coalesce(s.alone, 0) = 0 AND coalesce(s.lone_deaths, 0) < {LONE_DEATHS}""",
 }
 _PATHS_RULE = "a row has the path that its chunk names"

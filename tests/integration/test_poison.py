@@ -14,6 +14,7 @@ from imgq_db.results import ImageStatus, ResultFilter, stream_results
 from imgq_db.verifying import verify_job
 
 POISON = "00005.jpg"
+CRASHED = "decoding it, and nothing else, ended a worker by"
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +30,16 @@ def outcomes(engine: Engine, job: Job) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("action", "code", "detail"),
+    ("fault", "code", "detail"),
     [
-        ("segv", "worker_crash", "decoding it, and nothing else, ended a worker by SIGSEGV"),
-        ("abort", "worker_crash", "decoding it, and nothing else, ended a worker by SIGABRT"),
-        ("hang", "decode_timeout", "decoding it took longer than 1 s"),
+        ("decode=segv", "worker_crash", "decoding it, and nothing else, ended a worker by SIGSEGV"),
+        (
+            "decode=abort",
+            "worker_crash",
+            "decoding it, and nothing else, ended a worker by SIGABRT",
+        ),
+        ("decode=hang", "decode_timeout", "decoding it took longer than 1 s"),
+        ("read=hang", "read_timeout", "reading it took longer than 1 s"),
     ],
 )
 def test_a_poison_picture_fails_alone(
@@ -42,14 +48,14 @@ def test_a_poison_picture_fails_alone(
     submit: Callable[..., Job],
     pictures: Callable[[int], Path],
     ended: Callable[[Job], Job],
-    action: str,
+    fault: str,
     code: str,
     detail: str,
 ) -> None:
     job = submit(pictures(24))
     processes.environ |= {
         "IMGQ_TESTING": "1",
-        "IMGQ_FAILPOINTS": f"decode={action}@match=*{POISON}",
+        "IMGQ_FAILPOINTS": f"{fault}@match=*{POISON}",
     }
     processes.start("reconciler")
     processes.start_stand_in(chunk_size=8, lease_seconds=60, decode_seconds=1)

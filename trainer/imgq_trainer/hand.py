@@ -59,7 +59,7 @@ class Hand:
         files: list[_File] = []
         for place, name in enumerate(names, start):
             self._check()
-            found = self._find(name)
+            found = self._find(place, name)
             if not isinstance(found, Found):
                 outcomes[place] = found
                 continue
@@ -71,7 +71,7 @@ class Hand:
                 if found.size_bytes > self.crew.share_bytes:
                     outcomes |= self._classify_large(place, name, found)
                     continue
-                file = _read(place, name, found)
+                file = self._read(place, name, found)
             if isinstance(file, _File):
                 files.append(file)
             else:
@@ -83,9 +83,10 @@ class Hand:
         if self.given_up.is_set():
             raise Stopped
 
-    def _find(self, name: bytes) -> Found | Outcome:
+    def _find(self, place: int, name: bytes) -> Found | Outcome:
         """Open a file, unless it need not be read."""
-        found = find(self.root, name, max_file_bytes=self.max_file_bytes)
+        with self.in_flight(place, place, reading=True):
+            found = find(self.root, name, max_file_bytes=self.max_file_bytes)
         if isinstance(found, Rejection) or self.recall is None:
             return found
         known = self.recall.unchanged(name, found.stamp)
@@ -96,8 +97,15 @@ class Hand:
 
     def _classify_large(self, place: int, name: bytes, found: Found) -> _Outcomes:
         with self.crew.large_files.reserve(found.size_bytes):
-            file = _read(place, name, found)
+            file = self._read(place, name, found)
             return self._classify([file]) if isinstance(file, _File) else {place: file}
+
+    def _read(self, place: int, name: bytes, found: Found) -> _File | Rejection:
+        with self.in_flight(place, place, reading=True):
+            content = read(found)
+        if isinstance(content, Rejection):
+            return content
+        return _File(place, name, found.stamp, content)
 
     def _classify(self, files: Sequence[_File]) -> _Outcomes:
         """Compute what is not known; of several files with the same bytes, one."""
@@ -171,10 +179,3 @@ class Hand:
             if not isinstance(pixels, Rejection):
                 scores[index] = self.classifier.probabilities(pixels[np.newaxis])[0]
         return scores
-
-
-def _read(place: int, name: bytes, found: Found) -> _File | Rejection:
-    content = read(found)
-    if isinstance(content, Rejection):
-        return content
-    return _File(place, name, found.stamp, content)

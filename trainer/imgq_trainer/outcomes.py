@@ -23,6 +23,7 @@ class Code(StrEnum):
     OUTSIDE_ROOT = "outside_root"
     NOT_REGULAR_FILE = "not_regular_file"
     UNSUPPORTED_FORMAT = "unsupported_format"
+    READ_TIMEOUT = "read_timeout"
     DECODE_TIMEOUT = "decode_timeout"
     OUT_OF_MEMORY = "out_of_memory"
     WORKER_CRASH = "worker_crash"

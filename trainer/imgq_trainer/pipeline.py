@@ -56,7 +56,7 @@ def classify_files(
     that could not be listed. batch_size: how many files a thread takes at once, at most, though
     never fewer than the network computes at once. crew: the threads, None for some of the call's
     own. recall: what is known already; None to compute everything. in_flight is told what is being
-    decoded, in the thread that decodes it. stop is asked in the calling thread, at least once a
+    read and decoded, in the thread that does. stop is asked in the calling thread, at least once a
     batch. handed_out is called when no file waits for a thread any more: time to begin another
     call. Closing the iterator ends its work.
     Raises Stopped, RootUnavailable, ScoresNotFinite.

@@ -66,7 +66,8 @@ class _Eye:
     in_flight: InFlight
 
     def look(self, place: int, name: bytes) -> Picture | Rejection:
-        found = find(self.root, name, max_file_bytes=self.limits.max_file_bytes)
+        with self.in_flight(place, place, reading=True):
+            found = find(self.root, name, max_file_bytes=self.limits.max_file_bytes)
         if isinstance(found, Rejection):
             return found
         with found:
@@ -79,7 +80,8 @@ class _Eye:
                 return self._read(found, place, name)
 
     def _read(self, found: Found, place: int, name: bytes) -> Picture | Rejection:
-        content = read(found)
+        with self.in_flight(place, place, reading=True):
+            content = read(found)
         if isinstance(content, Rejection):
             return content
         with self.in_flight(place, place):

@@ -19,14 +19,8 @@ from uuid import UUID
 import structlog
 
 from imgq_db.settings import Settings
-from imgq_workers.breadcrumbs import (
-    Breadcrumbs,
-    Trail,
-    read_trail,
-    slots_for,
-    trail_bytes,
-    untold_breadcrumbs,
-)
+from imgq_workers.breadcrumbs import Breadcrumbs, slots_for, untold_breadcrumbs
+from imgq_workers.trails import Trail, read_trail, trail_bytes
 
 #: A file that says nothing is a process's that begins, or that died so; then it is removed.
 BEGINNING_SECONDS = 3600

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from imgq_db.errors import ImgqError
-from imgq_db.failures import Setback
+from imgq_db.failures import FailureKind, Setback
 from imgq_db.jobs import JobError
 from imgq_trainer.errors import QuantisationRefused
 
@@ -89,12 +89,13 @@ def chunk_keeps_failing(why: Exception) -> JobError:
     )
 
 
-def process_keeps_dying(why: str, *, loading: bool) -> JobError:
-    """The process crashed again and again, and no picture was being decoded."""
-    where = "while it loaded the model" if loading else "on the same images"
-    return JobError(
-        "model-unloadable" if loading else "worker-error",
-        f"The worker's process died again and again {where}",
-        why,
-        "The worker's log has the stacks of its threads; this is likely a bug in a library.",
-    )
+def process_keeps_dying(why: str, kind: FailureKind) -> JobError:
+    """The process ended again and again, or had to be ended, and no picture was being decoded."""
+    again = "The worker's process died again and again"
+    stacks = "The worker's log has the stacks of its threads; this is likely a bug in a library."
+    if kind is FailureKind.MODEL:
+        return JobError("model-unloadable", f"{again} while it loaded the model", why, stacks)
+    if kind is FailureKind.SOURCE:
+        hint = "Check that what it lies on is mounted and answers; then imgq retry JOB."
+        return JobError("source-unreadable", "The folder cannot be opened", why, hint)
+    return JobError("worker-error", f"{again} on the same images", why, stacks)

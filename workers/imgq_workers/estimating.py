@@ -35,7 +35,7 @@ def estimate_chunk(
 
     What is to do becomes a skipped row. A few such pictures are classified to measure the speed:
     later jobs then know them.
-    Raises what settled_classifier does, Stopped, SourceNotAllowed, RootUnavailable.
+    Raises what settled_classifier does, Stopped.
     """
     classifier = settled_classifier(context, lease, keeper)
     how = recipe_name(classifier.engine, context.settings)

@@ -1,13 +1,10 @@
 """What says why a process died, so that a picture is suspected only if one can have done it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from imgq_db.crashes import DECODE_TIMEOUT, OUT_OF_MEMORY, WORKER_CRASH, Cause
-
-if TYPE_CHECKING:
-    from imgq_workers.breadcrumbs import Trail
+from imgq_db.crashes import DECODE_TIMEOUT, OUT_OF_MEMORY, READ_TIMEOUT, WORKER_CRASH, Cause
+from imgq_workers.trails import Doing, Flight, OomKills, Trail
 
 NO_BOOT = UUID(int=0)
 
@@ -25,13 +22,6 @@ _SIGNALS = {
 }
 
 
-class OomKills(NamedTuple):
-    """How many processes the kernel has killed for want of memory; -1: it does not say."""
-
-    group: int
-    machine: int
-
-
 def oom_kills() -> OomKills:
     """Read the kernel's counters for this control group and for the machine."""
     return OomKills(_counter(_events_file()), _counter(_MACHINE))
@@ -45,7 +35,7 @@ def boot_id() -> UUID | None:
         return None
 
 
-def cause_of(trail: "Trail", fault: str, *, decode_seconds: float) -> Cause | None:
+def cause_of(trail: Trail, fault: str, *, decode_seconds: float) -> Cause | None:
     """Return why a process died if a picture can have been the cause; None: nothing says so.
 
     fault: what it wrote when a signal of its own making ended it.
@@ -55,14 +45,22 @@ def cause_of(trail: "Trail", fault: str, *, decode_seconds: float) -> Cause | No
     if fault:
         name = next((name for words, name in _SIGNALS.items() if words in fault), "a signal")
         return Cause(WORKER_CRASH, f"decoding it, and nothing else, ended a worker by {name}")
-    if any((flight.slot, flight.mark) == trail.overdue for flight in trail.flights):
-        return Cause(DECODE_TIMEOUT, f"decoding it took longer than {decode_seconds:g} s")
+    if trail.late is not None:
+        return _too_slow(trail.late, decode_seconds)
     if _grew(trail.oom, oom_kills()):
         return Cause(OUT_OF_MEMORY, "decoding it, and nothing else, left a worker without memory")
     return None
 
 
-def boot_differs(trail: "Trail") -> bool:
+def _too_slow(late: Flight, seconds: float) -> Cause | None:
+    if not late.doing.picture:
+        return None
+    if late.doing is Doing.READING:
+        return Cause(READ_TIMEOUT, f"reading it took longer than {seconds:g} s")
+    return Cause(DECODE_TIMEOUT, f"decoding it took longer than {seconds:g} s")
+
+
+def boot_differs(trail: Trail) -> bool:
     """Tell whether the machine was started anew since: that ended the process, and no picture."""
     return (boot_id() or NO_BOOT) != trail.boot
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def predict_chunk(context: "WorkerContext", lease: ChunkLease, keeper: "Keeper") -> list[LedgerRow]:
     """Classify a chunk's images, in their order; suspects first, each alone.
 
-    Raises what settled_classifier does, Stopped, SourceNotAllowed, RootUnavailable.
+    Raises what settled_classifier does, Stopped.
     """
     classifier = settled_classifier(context, lease, keeper)
     recollection = recollect(context, lease, classifier.engine)
@@ -46,8 +46,14 @@ def settled_classifier(
     """Return what classifies a chunk, and settle the job's precision if it was left open.
 
     Only now: a worker that cannot load the model must not bind others to its precision.
-    Raises what classifier_for does, OtherPrecision.
+    Raises what classifier_for does, OtherPrecision, SourceNotAllowed, RootUnavailable.
     """
+    from imgq_trainer.reading import open_root
+
+    folder = source_folder(lease.source, context.settings)
+    # A folder that hangs must hang here, where a mark says so, and not in the pipeline.
+    with context.breadcrumbs.opening(lease.job_id), open_root(folder):
+        pass
     with context.breadcrumbs.loading(lease.job_id):
         classifier = classifier_for(context, lease, keeper)
     if not lease.settled:

@@ -40,10 +40,13 @@ crumbs = leave_breadcrumbs(
 )
 crumbs.take(lease)
 with contextlib.ExitStack() as doing:
-    if what == "decode":
-        doing.enter_context(crumbs.in_flight(int(job), [0, 1], [b"a", b"b"])(1, 1))
+    if what in ("decode", "read"):
+        mark = crumbs.in_flight(int(job), [0, 1], [b"a", b"b"])
+        doing.enter_context(mark(1, 1, reading=what == "read"))
     if what == "load":
         doing.enter_context(crumbs.loading(int(job)))
+    if what == "open":
+        doing.enter_context(crumbs.opening(int(job)))
     print("ready", flush=True)
     sys.stdin.readline()
     eval(deed)
@@ -136,7 +139,11 @@ def test_a_living_child_is_left_alone(
 
 @pytest.mark.parametrize(
     ("what", "kind", "slug"),
-    [("load", "model", "model-unloadable"), ("compute", "chunk", "worker-error")],
+    [
+        ("load", "model", "model-unloadable"),
+        ("open", "source", "source-unreadable"),
+        ("compute", "chunk", "worker-error"),
+    ],
 )
 def test_a_crash_without_a_picture_is_a_failure_and_ends_the_job_in_the_end(
     engine: Engine,
@@ -161,24 +168,57 @@ def test_a_crash_without_a_picture_is_a_failure_and_ends_the_job_in_the_end(
     assert fetch("SELECT count(*) FROM suspect") == [(0,)]
 
 
-def test_a_child_that_decodes_for_too_long_is_killed_and_told_of(
-    engine: Engine, settings: Settings, start: Start, job: Job, worker_uid: UUID, fetch: Fetch
+@pytest.fixture
+def outlast(
+    engine: Engine, settings: Settings, start: Start, job: Job, worker_uid: UUID
+) -> Callable[[str], None]:
+    """Let a child be at something for longer than the 0.3 s that it may, and be told of."""
+
+    def run(what: str) -> None:
+        child, _ = start(what)
+        rung = threading.Event()
+        impatient = settings.model_copy(update={"decode_seconds": 0.3, "load_seconds": 0.3})
+
+        def ring(queue: str) -> bool:
+            rung.set()
+            return True
+
+        with watching(engine, impatient, worker_uid, ring):
+            assert child.wait(timeout=60) == -signal.SIGKILL
+            assert what in ("load", "open") or rung.wait(60)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "reason"),
+    [
+        ("decode", "decode_timeout", "decoding it took longer than 0.3 s"),
+        ("read", "read_timeout", "reading it took longer than 0.3 s"),
+    ],
+)
+def test_a_child_that_is_at_a_picture_for_too_long_is_killed_and_told_of(
+    outlast: Callable[[str], None], fetch: Fetch, what: str, code: str, reason: str
 ) -> None:
-    child, _ = start()
-    rung = threading.Event()
-    impatient = settings.model_copy(update={"decode_seconds": 0.3})
+    outlast(what)
+    assert fetch("SELECT state, errors FROM chunk") == [("pending", 0)]
+    assert fetch("SELECT image, code, reason FROM suspect") == [(1, code, reason)]
 
-    def ring(queue: str) -> bool:
-        rung.set()
-        return True
 
-    with watching(engine, impatient, worker_uid, ring):
-        assert child.wait(timeout=60) == -signal.SIGKILL
-        assert rung.wait(60)
-    assert fetch("SELECT state FROM chunk") == [("pending",)]
-    assert fetch("SELECT image, code, reason FROM suspect") == [
-        (1, "decode_timeout", "decoding it took longer than 0.3 s")
-    ]
+@pytest.mark.parametrize(
+    ("what", "kind", "why"),
+    [
+        ("load", "model", "Loading the model took longer than 0.3 s."),
+        ("open", "source", "Opening the folder took longer than 0.3 s."),
+    ],
+)
+def test_a_child_that_is_at_a_jobs_model_or_folder_for_too_long_failed_at_it(
+    outlast: Callable[[str], None], fetch: Fetch, what: str, kind: str, why: str
+) -> None:
+    outlast(what)
+    assert fetch("SELECT state, errors FROM chunk") == [("pending", 1)]
+    assert fetch("SELECT kind, why FROM job_failure") == [(kind, why)]
+    assert fetch("SELECT count(*) FROM suspect") == [(0,)]
 
 
 def test_another_workers_child_is_not_killed(settings: Settings, start: Start, job: Job) -> None:

@@ -4,8 +4,8 @@ import sys
 from imgq_trainer.outcomes import Code
 
 CODES = """empty_file not_an_image truncated corrupt too_large unreadable vanished changed
-outside_root not_regular_file unsupported_format decode_timeout out_of_memory worker_crash
-to_do"""
+outside_root not_regular_file unsupported_format read_timeout decode_timeout out_of_memory
+worker_crash to_do"""
 
 
 def test_the_list_of_codes_is_closed() -> None:

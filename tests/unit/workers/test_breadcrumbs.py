@@ -12,7 +12,8 @@ from imgq_db.chunks import ChunkLease
 from imgq_db.crashes import HeldChunk
 from imgq_db.failpoints import FailpointRaised, armed
 from imgq_db.options import ClassifyOptions
-from imgq_workers.breadcrumbs import Breadcrumbs, Flight, Trail, read_trail, trail_bytes
+from imgq_workers.breadcrumbs import Breadcrumbs
+from imgq_workers.trails import Doing, Flight, Trail, read_trail, trail_bytes
 
 OWNER, WORKER = UUID(int=1), UUID(int=2)
 SLOTS = 3
@@ -51,7 +52,7 @@ def decoded(trail: Trail) -> list[tuple[int, int, int]]:
 def test_a_process_tells_who_it_is(crumbs: Breadcrumbs, read: Callable[[], Trail]) -> None:
     trail = read()
     assert (trail.owner, trail.worker, trail.alone, trail.overdue) == (OWNER, WORKER, False, None)
-    assert (trail.held, trail.flights, trail.loading) == ((), (), ())
+    assert (trail.held, trail.flights, trail.chores) == ((), (), ())
 
 
 def test_what_only_began_to_be_written_says_nothing(memory: mmap.mmap) -> None:
@@ -133,19 +134,56 @@ def test_a_failpoint_lies_where_the_picture_is_in_flight(
     crumbs: Breadcrumbs, read: Callable[[], Trail]
 ) -> None:
     mark = crumbs.in_flight(7, [40, 41], [b"a.jpg", b"b.jpg"])
-    with armed("decode=raise@match=b.*"):
-        with mark(0, 0):
+    with armed("decode=raise@match=b.*;read=raise@match=a.*"):
+        with mark(0, 0), mark(1, 1, reading=True):
             pass
+        with pytest.raises(FailpointRaised):
+            mark(0, 0, reading=True).__enter__()
         with pytest.raises(FailpointRaised):
             mark(1, 1).__enter__()
     assert decoded(read()) == [(7, 41, 41)]
 
 
-def test_loading_is_no_picture(crumbs: Breadcrumbs, read: Callable[[], Trail]) -> None:
+def test_what_is_done_for_a_job_is_no_picture(
+    crumbs: Breadcrumbs, read: Callable[[], Trail]
+) -> None:
+    seen = []
     for _ in range(SLOTS + 1):  # its place is given back each time
+        with crumbs.loading(7), crumbs.opening(8):
+            seen += [(each.job_id, each.doing) for each in read().chores]
+            assert read().flights == ()
+    assert set(seen) == {(7, Doing.LOADING), (8, Doing.OPENING)}
+    assert read().chores == ()
+
+
+def test_a_job_that_is_loaded_again_is_another_mark(
+    crumbs: Breadcrumbs, read: Callable[[], Trail]
+) -> None:
+    marks = set()
+    for _ in range(3):
         with crumbs.loading(7):
-            assert (read().loading, read().flights) == ((7,), ())
-    assert read().loading == ()
+            marks |= {each.mark for each in read().chores}
+    assert len(marks) == 3
+
+
+def test_a_file_that_is_read_is_told_from_a_picture_that_is_decoded(
+    crumbs: Breadcrumbs, read: Callable[[], Trail]
+) -> None:
+    mark = crumbs.in_flight(7, [40], [b"a"])
+    seen = []
+    for reading in (True, False):
+        with mark(0, 0, reading=reading):
+            seen += [(each.first, each.doing) for each in read().flights]
+    assert seen == [(40, Doing.READING), (40, Doing.DECODING)]
+
+
+def test_what_another_version_is_at_says_nothing(
+    crumbs: Breadcrumbs, memory: mmap.mmap, read: Callable[[], Trail]
+) -> None:
+    with crumbs.in_flight(7, [40], [b"a"])(0, 0):
+        at = memory[:].index(struct.pack("<qqq", 7, 40, 40)) + 32
+        memory[at] = 99
+        assert (read().flights, read().chores) == ((), ())
 
 
 def test_being_alone_ends_with_its_block(crumbs: Breadcrumbs, read: Callable[[], Trail]) -> None:

@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from imgq_workers import watching
-from imgq_workers.breadcrumbs import Flight, Trail
-from imgq_workers.evidence import NO_BOOT, OomKills
+from imgq_db.settings import Settings
+from imgq_workers import deadlines
+from imgq_workers.evidence import NO_BOOT
 from imgq_workers.running_time import Sample
-from imgq_workers.watching import Deadlines
+from imgq_workers.trails import Doing, Flight, OomKills, Trail
 
 FLIGHT = Flight(slot=1, mark=5, thread=9, job_id=1, first=40, last=40)
 OTHER = Flight(slot=2, mark=5, thread=10, job_id=1, first=41, last=41)
@@ -30,13 +30,15 @@ def state() -> list[str]:
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch, state: list[str]) -> Look:
     now = [100.0]
-    monkeypatch.setattr("imgq_workers.watching.time.monotonic", lambda: now[0])
-    monkeypatch.setattr(watching, "sample_thread", lambda *_: Sample(state[0], 0.0))
-    deadlines = Deadlines(10)
+    monkeypatch.setattr("imgq_workers.deadlines.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(deadlines, "sample_thread", lambda *_: Sample(state[0], 0.0))
+    watched = deadlines.Deadlines(Settings(decode_seconds=10, load_seconds=30))
 
-    def at(seconds: float, *flights: Flight) -> Flight | None:
+    def at(seconds: float, *underway: Flight) -> Flight | None:
         now[0] += seconds
-        return deadlines.overdue(replace(TRAIL, flights=flights))
+        flights = tuple(each for each in underway if each.doing.picture)
+        chores = tuple(each for each in underway if not each.doing.picture)
+        return watched.overdue(replace(TRAIL, flights=flights, chores=chores))
 
     return at
 
@@ -76,3 +78,21 @@ def test_a_starved_thread_has_ten_times_as_long(look: Look, state: list[str]) ->
     state[0] = "R"
     assert {look(1, FLIGHT) for _ in range(95)} == {None}
     assert FLIGHT in {look(1, FLIGHT) for _ in range(10)}
+
+
+def test_a_file_has_as_long_to_be_read_as_a_picture_to_be_decoded(look: Look) -> None:
+    reading = replace(FLIGHT, mark=6, doing=Doing.READING)
+    assert [look(1, each) for each in [FLIGHT] * 10 + [reading] * 10] == [None] * 20
+    assert [look(1, reading), look(1, reading)] == [reading, reading]
+
+
+@pytest.mark.parametrize(("doing", "seconds"), [(Doing.OPENING, 10), (Doing.LOADING, 30)])
+def test_what_is_done_for_a_job_has_its_deadline(look: Look, doing: Doing, seconds: int) -> None:
+    chore = Flight(slot=3, mark=0, thread=9, job_id=1, first=-1, last=-1, doing=doing)
+    assert [look(1, chore) for _ in range(seconds + 1)] == [None] * seconds + [chore]
+
+
+def test_a_model_that_looks_at_pictures_to_load_is_not_stuck(look: Look) -> None:
+    chore = Flight(slot=3, mark=0, thread=9, job_id=1, first=-1, last=-1, doing=Doing.LOADING)
+    looks = {look(1, chore, replace(FLIGHT, mark=mark // 8)) for mark in range(200)}
+    assert looks == {None}

@@ -8,8 +8,8 @@ import pytest
 
 from imgq_db.crashes import Cause
 from imgq_workers import evidence
-from imgq_workers.breadcrumbs import Flight, Trail
-from imgq_workers.evidence import OomKills, boot_id, cause_of, oom_kills
+from imgq_workers.evidence import boot_id, cause_of, oom_kills
+from imgq_workers.trails import Doing, Flight, OomKills, Trail
 
 TRAIL = Trail(
     owner=UUID(int=1),
@@ -21,7 +21,7 @@ TRAIL = Trail(
     overdue=None,
     held=(),
     flights=(Flight(slot=3, mark=8, thread=1, job_id=1, first=5, last=5),),
-    loading=(),
+    chores=(),
 )
 OTHER_BOOT = UUID(int=99)
 
@@ -50,6 +50,18 @@ def test_a_deadline_is_evidence_against_the_picture_that_passed_it() -> None:
     late = replace(TRAIL, overdue=(3, 8))
     said = "decoding it took longer than 2.5 s"
     assert cause_of(late, "", decode_seconds=2.5) == Cause("decode_timeout", said)
+
+
+def test_a_file_that_is_not_read_in_time_is_told_from_a_picture_that_is_not_decoded() -> None:
+    reading = replace(TRAIL.flights[0], doing=Doing.READING)
+    late = replace(TRAIL, overdue=(3, 8), flights=(reading,))
+    cause = cause_of(late, "", decode_seconds=2.5)
+    assert cause == Cause("read_timeout", "reading it took longer than 2.5 s")
+
+
+def test_a_model_that_does_not_load_in_time_is_none_against_a_picture() -> None:
+    chore = replace(TRAIL.flights[0], slot=4, doing=Doing.LOADING)
+    assert cause_of(replace(TRAIL, overdue=(4, 8), chores=(chore,)), "", decode_seconds=1) is None
 
 
 def test_a_picture_that_ended_just_before_the_kill_leaves_none_against_the_next() -> None:

@@ -12,7 +12,8 @@ ROW_STATUS = {Status.FAILED: RowStatus.FAILED, Status.SKIPPED: RowStatus.SKIPPED
 PREDICTION = Prediction(b"\1" * 32, (3, 1), (0.75, 0.25))
 CODES = (
     "empty_file not_an_image truncated corrupt too_large unreadable vanished changed outside_root"
-    " not_regular_file unsupported_format decode_timeout out_of_memory worker_crash to_do"
+    " not_regular_file unsupported_format read_timeout decode_timeout out_of_memory worker_crash"
+    " to_do"
 )
 
 
