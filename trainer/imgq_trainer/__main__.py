@@ -118,6 +118,7 @@ def _lend_hand(spec: "TrainSpec", seat: "Seat") -> int:
     from imgq_trainer.training.errors import ProcessLost
     from imgq_trainer.training.hands import lend_hand
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until it has joined, nothing is lost with it
     os.dup2(sys.stderr.fileno(), 1)  # events are the leader's alone, and so is standard output
     try:
         lend_hand(spec, seat)

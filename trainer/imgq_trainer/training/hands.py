@@ -1,5 +1,6 @@
 """A hand: a process that computes gradients of its part of each batch, and decides nothing."""
 
+import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -20,15 +21,16 @@ from imgq_trainer.training.optimising import begin_training, unfreeze
 from imgq_trainer.training.pictures import Pictures, decoded_pictures, find_stored
 from imgq_trainer.training.seats import LEADER, Group, Seat, answers, device_of, joined
 from imgq_trainer.training.spec import TrainSpec
-from imgq_trainer.training.teams import Begin, End, Step, added, answer, hear
+from imgq_trainer.training.teams import added, answer
 from imgq_trainer.training.travelling import Luggage
+from imgq_trainer.training.words import Begin, End, Step, hear
 
 
 def lend_hand(spec: TrainSpec, seat: Seat) -> None:
     """Do what the leader says, until its last word.
 
-    It is not asked to stop: the leader is, and a hand ends with it. Raises ProcessLost when the
-    leader is gone; whatever goes wrong in computing, after the leader was told that it did.
+    Who has joined is not asked to stop: the leader is, and a hand ends with it. Raises ProcessLost
+    when the leader is gone; whatever goes wrong in computing, after the leader was told.
     """
     device = device_of(seat, find_device(spec.device))
     machine = Machine(device, share_of(spec.threads, seat.count, device), lambda: False)
@@ -38,6 +40,7 @@ def lend_hand(spec: TrainSpec, seat: Seat) -> None:
         machine.repeatable(),
         joined(seat, spec.work_dir, device, spec.answer_seconds) as group,
     ):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         hand = _Hand(spec, group, machine, crew, stack)
         while not isinstance(word := hear(), End):
             if isinstance(word, Begin):

@@ -88,8 +88,7 @@ def _prepare(spec: TrainSpec) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(spec.threads))
     for name in INTERFACES:
         os.environ[name] = loopback()
-    if RENDEZVOUS not in rendezvous_handler_registry._registry:
-        rendezvous_handler_registry.register(RENDEZVOUS, _OneMachine)
+    rendezvous_handler_registry.register(RENDEZVOUS, _OneMachine)
 
 
 def _configuration(spec: TrainSpec, run: str) -> LaunchConfig:

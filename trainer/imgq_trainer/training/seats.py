@@ -86,13 +86,17 @@ def joined(seat: Seat, work_dir: Path, device: torch.device, seconds: float) -> 
             world_size=seat.count,
             timeout=limit if seat.rank == LEADER else FOREVER,
         )
+    on_gpus = device.type == "cuda"
+    if on_gpus:
+        torch.cuda.set_device(device)
+    tensors = dist.new_group(backend="nccl", timeout=limit) if on_gpus else None
     try:
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        tensors = dist.new_group(backend="nccl", timeout=limit) if device.type == "cuda" else None
         yield Group(seat, device, tensors, _others(seat))  # type: ignore[arg-type]  # all are members
-    finally:
-        dist.destroy_process_group()
+    except BaseException:
+        if not on_gpus:  # NCCL might wait for the others, and all end now in any case
+            dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 @contextmanager
@@ -106,8 +110,12 @@ def answers() -> Iterator[None]:
 
 def _others(seat: Seat) -> tuple[psutil.Process, ...]:
     numbers: list[int] = [0] * seat.count
-    dist.all_gather_object(numbers, os.getpid())
-    return tuple(psutil.Process(each) for each in numbers if each != os.getpid())
+    with answers():
+        dist.all_gather_object(numbers, os.getpid())
+    try:
+        return tuple(psutil.Process(each) for each in numbers if each != os.getpid())
+    except psutil.NoSuchProcess as error:
+        raise ProcessLost(error) from error
 
 
 def device_of(seat: Seat | None, device: torch.device) -> torch.device:

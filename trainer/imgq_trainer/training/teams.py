@@ -6,19 +6,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from imgq_trainer.artifacts import Preprocessing
-from imgq_trainer.preprocessing import Pixels
-from imgq_trainer.training.courses import Course, Sample
+from imgq_trainer.training.courses import Sample
 from imgq_trainer.training.errors import HandBroken, ProcessLost
 from imgq_trainer.training.gradients import Add, Gradients, Order, Rows
 from imgq_trainer.training.seats import LEADER, Group, answers
 from imgq_trainer.training.travelling import Luggage
+from imgq_trainer.training.words import Begin, Elsewhere, End, Given, Step, say
 
 
 class Team(Protocol):
@@ -78,53 +77,6 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Begin:
-    """The leader's word before a course. Its pictures are named only; `begin` has the network."""
-
-    course: Course
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """The leader's word before a step; so many numbers of weights follow."""
-
-    order: Order
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The leader's last word."""
-
-
-Word = Begin | Step | End
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Pictures that whoever hears of them opens."""
-
-    how: Preprocessing
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def take(self, rows: Sequence[int]) -> Pixels:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A network that travels with its course."""
-
-    network: nn.Module
-
-    def __call__(self) -> nn.Module:
-        return self.network
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Led:
     """The leader, with the hands of its group: they keep nothing from one step to the next."""
 
@@ -175,21 +127,6 @@ def leading(group: Group) -> Iterator[Led]:
     except ProcessLost:
         group.end_others()
         raise
-
-
-def say(word: Word) -> None:
-    """Tell all hands. Raises ProcessLost."""
-    with answers():
-        dist.broadcast_object_list([word], LEADER)
-
-
-def hear() -> Word:
-    """Wait for the leader's next word, for as long as it lives. Raises ProcessLost."""
-    words: list[Any] = [None]
-    with answers():
-        dist.broadcast_object_list(words, LEADER)
-    word: Word = words[0]
-    return word
 
 
 def answer(group: Group, add: Add, order: Order, parts: Sequence[Rows]) -> Said:
