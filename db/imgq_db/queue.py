@@ -35,6 +35,8 @@ def celery_options(settings: Settings, *, timeout_seconds: float = 10) -> dict[s
         "broker_url": settings.redis_url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # A Redis that is full, read-only or out of disk refuses: no reason to end a worker.
+        "broker_channel_error_retry": True,
         "broker_transport_options": {
             "global_keyprefix": f"{settings.instance}:",
             "visibility_timeout": 3600,

@@ -17,6 +17,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from imgq_db.leases import LONGEST_SECONDS
+
 
 def default_home() -> Path:
     """Return the local stack's directory: readable by others' servers only where root owns it."""
@@ -94,11 +96,16 @@ class Settings(BaseSettings):
         20_000_000, ge=0, description="Files known by their stamp, about. 0: each is read again."
     )
 
-    lease_seconds: float = Field(30, gt=0, description="A worker's claim on a chunk lasts so long.")
+    lease_seconds: float = Field(
+        30, gt=0, le=LONGEST_SECONDS, description="A worker's claim on a chunk lasts so long."
+    )
     beat_seconds: float = Field(5, gt=0, description="A claim is renewed so often.")
     poll_seconds: float = Field(1, gt=0, description="A worker looks for cancel so often.")
     train_lease_seconds: float = Field(
-        120, gt=0, description="A supervisor's claim on a training lasts so long."
+        120,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="A supervisor's claim on a training lasts so long.",
     )
     train_beat_seconds: float = Field(
         15, gt=0, description="A claim on a training is renewed so often."
