@@ -17,6 +17,7 @@ from imgq_workers.breadcrumbs import Breadcrumbs
 from imgq_workers.context import WorkerContext
 from imgq_workers.listing import Lister
 from imgq_workers.loop import work
+from imgq_workers.trails import Doing
 
 Submit = Callable[..., Job]
 Outcomes = Callable[[Job], dict[str, str]]
@@ -32,10 +33,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     enter, alone = Breadcrumbs.enter, Breadcrumbs.alone
     now = [False]
 
-    def noting(crumbs: Breadcrumbs, job_id: int, first: int, last: int) -> None:
-        if (first, now[0]) not in found[-1:]:  # its header and its pixels are one picture
+    def noting(crumbs: Breadcrumbs, job_id: int, first: int, last: int, doing: Doing) -> None:
+        # Its header and its pixels are one picture.
+        if doing is Doing.DECODING and (first, now[0]) not in found[-1:]:
             found.append((first, now[0]))
-        enter(crumbs, job_id, first, last)
+        enter(crumbs, job_id, first, last, doing)
 
     @contextmanager
     def noting_alone(crumbs: Breadcrumbs) -> Iterator[None]:
