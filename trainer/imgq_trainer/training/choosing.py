@@ -7,6 +7,7 @@ from typing import Any
 
 from imgq_trainer.artifacts import Preprocessing
 from imgq_trainer.datasets.values import Split
+from imgq_trainer.evaluating.wording import number_of
 from imgq_trainer.training.budgets import Budget, make_budget
 from imgq_trainer.training.candidates import (
     Candidate,
@@ -76,15 +77,15 @@ class Makers:
                 raise self._no_progress(kept[0], truth)
             kept = kept[1:]
         best = choose(kept, truth)
-        compared = _compared(made, best, truth)
+        words = compared(made, best, truth)
         if probe is not None and best is made[0]:
-            compared += at_the_edge(probe.l2, self.shop.config.probe.l2)
-        self.shop.loop.events.log(compared)
-        compared = " ".join([compared, *networks.cuts])
+            words += at_the_edge(probe.l2, self.shop.config.probe.l2)
+        self.shop.loop.events.log(words)
+        words = " ".join([words, *networks.cuts])
         others = (row for each in made if each is not best for row in each.history)
         rejected = tuple({**row, "chosen": False} for row in others)
         probed = made[0] if self.plan.probed else None
-        return Choice(best, probed, compared, rejected, networks.pace_of(best))
+        return Choice(best, probed, words, rejected, networks.pace_of(best))
 
     def refitted(self, choice: Choice) -> tuple[Candidate, str]:
         """Return the chosen candidate trained on validation's pictures too, where that is sound."""
@@ -171,9 +172,28 @@ class Makers:
         self.shop.loop.events.stage(stage)
 
 
-def _compared(made: Sequence[Candidate], best: Candidate, truth: Truth) -> str:
-    figures = ", ".join(f"{c.name} {macro_f1(c.val_logits, truth):.3f}" for c in made)
-    return f"Macro-F1 on {len(truth)} pictures of validation: {figures}. Chosen: {best.name}."
+def compared(made: Sequence[Candidate], best: Candidate, truth: Truth) -> str:
+    """Say how the candidates did on validation, which one was chosen, and why a lower one was."""
+    scores = [macro_f1(each.val_logits, truth) for each in made]
+    names = names_of(made)
+    figures = ", ".join(f"{name} {score:.3f}" for name, score in zip(names, scores, strict=True))
+    place = next(place for place, each in enumerate(made) if each is best)
+    said = f"Macro-F1 on {number_of(len(truth), 'picture')} of validation: {figures}."
+    lead = " Higher ones may be luck." if max(scores) > scores[place] else ""
+    return f"{said} Chosen: {names[place]}.{lead}"
+
+
+def names_of(made: Sequence[Candidate]) -> list[str]:
+    """Return what candidates are called in sentences: as little as tells them apart."""
+    named = []
+    for each in made:
+        alike = [other for other in made if other.stage is each.stage]
+        network, several = each.start.architecture.name, len({id(one.start) for one in alike}) > 1
+        runs = [one for one in alike if one.start is each.start]
+        seed = 1 + next(place for place, one in enumerate(runs) if one is each)
+        name = f"{each.stage} of {network}" if several else str(each.stage)
+        named.append(f"{name}, seed {seed}" if len(runs) > 1 else name)
+    return named
 
 
 def at_the_edge(l2: float, tried: Sequence[float]) -> str:

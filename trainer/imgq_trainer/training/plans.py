@@ -24,6 +24,11 @@ PLENTY = 100
 MARGIN_BYTES = 500 << 20
 #: a network's weights and what its optimiser knows of them, twice while a checkpoint is replaced
 COPIES = 10
+SEEN = {
+    "crop": "their centres only",
+    "pad": "whole, with white beside them",
+    "squash": "whole, whatever their proportions",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ def make_plan(
     """smallest: pictures of the smallest class that are learned from."""
     fit, side = config.pictures.fit, config.pictures.image_size
     how = fitted(start.preprocessing, looks.fit() if fit == "auto" else fit, side)
-    notes = [f"Pictures are seen at {how.crop} x {how.crop} pixels, by {how.fit}."]
+    notes = [f"Pictures are seen at {how.crop} x {how.crop} pixels, {SEEN[how.fit]} ({how.fit})."]
     linear = head_of(start.build(classes)) is not None
     small = _small(spec, config, looks, smallest)
     only_small = small is not None and spec.init == "scratch" and spec.backbone is None
