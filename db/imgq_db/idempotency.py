@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from imgq_db.errors import IdempotencyInFlight, IdempotencyKeyReused
+from imgq_db.leases import is_over
 
 KEPT_HOURS = 24
 #: A first request that died without an answer blocks its key for so long. One that is alive, and
@@ -42,7 +43,7 @@ def begin(engine: Engine, key_id: int | None, key: str, request_sha256: str) -> 
             return None
         row = connection.execute(
             text(
-                "SELECT *, locked_until > imgq_now() AS locked FROM idempotency"
+                f"SELECT *, NOT {is_over('locked_until')} AS locked FROM idempotency"
                 " WHERE key_id = :key_id AND key = :key FOR UPDATE"
             ),
             keys,

@@ -1,6 +1,7 @@
 """How each kind of fault is done to a running stack."""
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -25,8 +26,8 @@ CUT_SECONDS = 0.1, 2 * LEASE_SECONDS
 SLOW_SECONDS, SLOWEST_BLOCK_SECONDS = (1.0, 6.0), 0.5
 SILENT_SECONDS = 0.5 * LEASE_SECONDS, 4 * LEASE_SECONDS
 STEPPED_SECONDS = 0.5 * LEASE_SECONDS, 3 * LEASE_SECONDS
-#: So far to and fro.
-STEP_HOURS = 3.0
+#: So far to or fro: by more than any lease.
+STEP_HOURS = 1.1, 3.0
 FULL_SECONDS = 0.1, 2 * LEASE_SECONDS
 BELLS = 10
 #: What could not be undone yet is tried again so soon.
@@ -209,8 +210,9 @@ def _terminate_backend(scene: Scene, fault: Fault) -> Hit | None:
 
 
 def _step_clock(scene: Scene, fault: Fault) -> Hit | None:
-    hours = (2 * fault.target - 1) * STEP_HOURS
-    lasts = fault.between(*STEPPED_SECONDS)
+    least, most = STEP_HOURS
+    far = least + abs(2 * fault.target - 1) * (most - least)
+    hours, lasts = math.copysign(far, fault.target - 0.5), fault.between(*STEPPED_SECONDS)
     if scene.clock_is_off or not set_clock(scene.stack.engine, ahead_hours=hours):
         return None
     scene.clock_is_off = True

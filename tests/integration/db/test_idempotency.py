@@ -60,6 +60,12 @@ def test_an_answer_cannot_be_abandoned(engine: Engine) -> None:
     assert begin(engine, 1, "k", "hash") == REPLY
 
 
+def test_a_clock_that_is_set_back_by_hours_locks_no_key(engine: Engine, move_clock: Clock) -> None:
+    assert begin(engine, None, "key", "hash") is None
+    move_clock(-2 * 3600)
+    assert begin(engine, None, "key", "hash") is None
+
+
 def test_a_request_that_died_may_be_tried_again_by_one(engine: Engine, move_clock: Clock) -> None:
     begin(engine, 1, "k", "hash")
     move_clock(31)
