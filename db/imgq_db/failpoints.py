@@ -11,6 +11,7 @@ import itertools
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -198,6 +199,15 @@ def _segv(_: str) -> None:
     ctypes.string_at(0)
 
 
+def _overflow(_: str) -> None:
+    # In C, and deeper than any stack: as a decoder that follows a nesting without end.
+    sys.setrecursionlimit(1 << 30)
+    nested: list[object] = []
+    for _level in range(1 << 18):
+        nested = [nested]
+    repr(nested)
+
+
 def _abort(_: str) -> None:
     os.abort()
 
@@ -236,6 +246,7 @@ def _block(fifo: str) -> None:
 _ACTIONS: Final[Mapping[str, Callable[[str], None]]] = {
     "kill": _kill,
     "segv": _segv,
+    "overflow": _overflow,
     "abort": _abort,
     "stop": _stop,
     "hang": _hang,

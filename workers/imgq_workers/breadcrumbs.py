@@ -17,6 +17,7 @@ from imgq_db.chunks import ChunkLease
 from imgq_db.failpoints import failpoint
 from imgq_trainer.in_flight import InFlight
 from imgq_workers.evidence import NO_BOOT, boot_id, oom_kills
+from imgq_workers.signal_stacks import give_signal_stack
 from imgq_workers.trails import (
     ALONE_AT,
     CHUNK,
@@ -46,6 +47,7 @@ class Breadcrumbs:
         self._slots: dict[int, list[int]] = {}  # by thread: where its slot is, and its last mark
         self._chunks: dict[tuple[int, int], int] = {}
         self._chores = itertools.count()
+        self._stacks: list[object] = []
         OOM.pack_into(memory, OOM_AT, *oom_kills())
         boot = (boot_id() or NO_BOOT).bytes
         identity = owner.bytes, worker.bytes, boot, os.getpid(), MOST_CHUNKS, slots
@@ -123,6 +125,7 @@ class Breadcrumbs:
     def _new_slot(self) -> list[int]:
         with self._turn:
             at = slot_at(self._free.pop(0))
+            self._stacks.append(give_signal_stack())
         slot = self._slots[get_ident()] = [at, 0, threading.get_native_id()]
         return slot
 
