@@ -22,8 +22,13 @@ from imgq_trainer.training.starting import Start, head_of, small_start
 PLENTY = 100
 #: what must stay free on the disk beside pictures: checkpoints, features, report
 MARGIN_BYTES = 500 << 20
-#: a network's weights and what its optimiser knows of them, twice while a checkpoint is replaced
-COPIES = 10
+#: weights in a checkpoint besides those of each finished run: a network's own, their average, the
+#: best ones, and two that its optimiser knows
+COPIES = 5
+#: checkpoints at one time: the two that are kept, and the one that is being written
+CHECKPOINTS = 3
+#: the start, and the models that are judged and kept
+MODELS = 4
 SEEN = {
     "crop": "their centres only",
     "pad": "whole, with white beside them",
@@ -101,10 +106,12 @@ def _refusal(network: nn.Module, side: int) -> str | None:
     return None
 
 
-def check_disk(folder: Path, start: Start) -> None:
+def check_disk(folder: Path, start: Start, config: Config) -> None:
     """Raise DiskTooSmall unless what must be written fits; decoded pictures need not."""
     weights = sum(value.numel() * value.element_size() for value in start.state.values())
-    needed, free = COPIES * weights + MARGIN_BYTES, shutil.disk_usage(folder).free
+    runs = config.finetune.seeds + (config.refit != "no")
+    copies = CHECKPOINTS * (COPIES + runs) + MODELS
+    needed, free = copies * weights + MARGIN_BYTES, shutil.disk_usage(folder).free
     if free < needed:
         raise DiskTooSmall(folder, needed, free)
 

@@ -93,7 +93,7 @@ def run_training(spec: TrainSpec, events: Events, stop: Stop, seat: Seat | None 
     weights = None if config.weights is None else Path(config.weights)
     start = find_start(spec, spec.work_dir / "models", weights)
     check_start(spec, config, start)
-    check_disk(spec.work_dir, start)
+    check_disk(spec.work_dir, start, config)
     limits = ReadLimits(spec.max_pixels, spec.max_file_bytes)
     with Crew(spec.threads) as crew, ExitStack() as stack, _team(spec, seat, device) as team:
         events.stage(Stage.SCAN)
