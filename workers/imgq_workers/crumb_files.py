@@ -20,10 +20,14 @@ import structlog
 
 from imgq_db.settings import Settings
 from imgq_workers.breadcrumbs import Breadcrumbs, slots_for, untold_breadcrumbs
+from imgq_workers.evidence import boot_id
 from imgq_workers.trails import Trail, read_trail, trail_bytes
 
 #: A file that says nothing is a process's that begins, or that died so; then it is removed.
 BEGINNING_SECONDS = 3600
+#: What another machine left, or this one under another name before its last start, goes after so
+#: long: nobody can tell the two apart.
+LEFT_SECONDS = 30 * 86_400
 #: Of what a process writes when it crashes, so much is read: the rest is its threads' stacks.
 FAULT_BYTES = 4096
 
@@ -99,6 +103,23 @@ def find_crumbs(folder: Path) -> Iterator[Found]:
     for path in sorted(folder.glob("*.crumbs")):
         with suppress(FileNotFoundError, PermissionError), _opened(path) as found:
             yield found
+
+
+def find_left(settings: Settings) -> Iterator[Found]:
+    """Yield the dead processes' files that lie under other names of this machine.
+
+    A container's name may change with each start. Its kernel does not, so its locks count. What
+    nobody asked for in a month is removed.
+    """
+    own, boot = crumb_folder(settings), boot_id()
+    for folder in sorted(own.parent.glob("*/")):
+        for found in () if folder == own else find_crumbs(folder):
+            if not found.dead:
+                continue
+            if boot is not None and found.trail is not None and found.trail.boot == boot:
+                yield found
+            elif time.time() - os.fstat(found.fd).st_mtime > LEFT_SECONDS:
+                found.remove()
 
 
 @contextmanager

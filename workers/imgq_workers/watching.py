@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
@@ -16,11 +17,11 @@ from imgq_db.crashes import Death, Decoded, report_death
 from imgq_db.failures import Claim, Failure, FailureKind, fail_claim
 from imgq_db.queue import CLASSIFY, Ring
 from imgq_db.settings import Settings
-from imgq_workers.crumb_files import Found, crumb_folder, find_crumbs, has_begun
+from imgq_workers.crumb_files import Found, crumb_folder, find_crumbs, find_left, has_begun
 from imgq_workers.deadlines import ROUND_SECONDS, Deadlines, deadline
 from imgq_workers.errors import by_workers, process_keeps_dying
 from imgq_workers.evidence import boot_differs, cause_of
-from imgq_workers.trails import Doing, Flight, Trail, write_verdict
+from imgq_workers.trails import Doing, Flight, OomKills, Trail, write_verdict
 
 #: What a death counts as that came while a job's chore was underway, and what the chore is called.
 _CHORES = {
@@ -34,6 +35,7 @@ _log = structlog.get_logger(__name__)
 @contextmanager
 def watching(engine: Engine, settings: Settings, worker: UUID, ring: Ring) -> Iterator[None]:
     """Watch this worker's children, and the dead of this machine, in the background."""
+    tell_of_the_dead(engine, settings, ring, left=True)
     ended = threading.Event()
     thread = threading.Thread(
         target=_watch, args=(engine, settings, worker, ring, ended), name="watching", daemon=True
@@ -84,10 +86,13 @@ def look_at_children(
     return now
 
 
-def tell_of_the_dead(engine: Engine, settings: Settings, ring: Ring) -> None:
-    """Report the processes of this machine that died, and ring for the chunks that they held."""
+def tell_of_the_dead(engine: Engine, settings: Settings, ring: Ring, *, left: bool = False) -> None:
+    """Report the processes of this machine that died, and ring for the chunks that they held.
+
+    left: also those that bore another host's name.
+    """
     try:
-        freed = report_dead(engine, settings)
+        freed = report_dead(engine, settings) + (report_left(engine, settings) if left else 0)
     except (SQLAlchemyError, OSError) as error:
         _log.warning("death_not_reported", error=str(error).strip())  # the next round tries again
     else:
@@ -106,6 +111,20 @@ def report_dead(engine: Engine, settings: Settings) -> int:
             if found.trail is not None:
                 freed += _report(engine, settings, found, found.trail)
             found.remove()
+    return freed
+
+
+def report_left(engine: Engine, settings: Settings) -> int:
+    """Do so for those of this machine that bore another name, such as a container's before this.
+
+    They lived in another control group, whose counters say nothing here.
+    """
+    freed = 0
+    for found in find_left(settings):
+        if found.trail is not None:
+            oom = OomKills(-1, found.trail.oom.machine)
+            freed += _report(engine, settings, found, replace(found.trail, oom=oom))
+        found.remove()
     return freed
 
 

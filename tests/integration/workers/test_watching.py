@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -18,10 +19,11 @@ from imgq_db.engine import make_engine
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.settings import Settings
 from imgq_db.sources import FILE_ROOT
+from imgq_workers import crumb_files
 from imgq_workers.context import WorkerContext
-from imgq_workers.crumb_files import crumb_folder
+from imgq_workers.crumb_files import LEFT_SECONDS, crumb_folder
 from imgq_workers.listing import Lister
-from imgq_workers.watching import look_at_children, report_dead, watching
+from imgq_workers.watching import look_at_children, report_dead, report_left, watching
 
 #: Holds a chunk as a pool child does, begins something, says so, and then does what it is told.
 CHILD = """
@@ -243,3 +245,59 @@ def test_what_cannot_be_told_now_is_told_later(
     hurried.dispose()
     assert report_dead(engine, settings) == 1
     assert fetch("SELECT image, crashes FROM suspect") == [(1, 1)]
+
+
+@pytest.fixture
+def renamed(settings: Settings) -> Callable[[], Path]:
+    """Let this machine have had another name until now; return what was left under it."""
+
+    def rename() -> Path:
+        own = crumb_folder(settings)
+        return own.rename(own.with_name("before"))
+
+    return rename
+
+
+def test_who_died_under_another_name_of_this_machine_is_told_of_once(
+    engine: Engine,
+    settings: Settings,
+    start: Start,
+    job: Job,
+    fetch: Fetch,
+    renamed: Callable[[], Path],
+) -> None:
+    end(start(deed=SEGV)[0])
+    left = renamed()
+    assert report_dead(engine, settings) == 0
+    assert [report_left(engine, settings) for _ in range(2)] == [1, 0]
+    assert fetch("SELECT image, crashes FROM suspect") == [(1, 1)]
+    assert list(left.iterdir()) == []
+
+
+def test_who_lives_under_another_name_is_left_alone(
+    engine: Engine, settings: Settings, start: Start, job: Job, renamed: Callable[[], Path]
+) -> None:
+    start()
+    left = renamed()
+    assert report_left(engine, settings) == 0
+    assert len(list(left.glob("*.crumbs"))) == 1
+
+
+def test_what_another_machine_left_goes_after_a_month_and_is_not_told(
+    engine: Engine,
+    settings: Settings,
+    start: Start,
+    job: Job,
+    fetch: Fetch,
+    renamed: Callable[[], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    end(start(deed=SEGV)[0])
+    left = renamed()
+    monkeypatch.setattr(crumb_files, "boot_id", lambda: UUID(int=7))
+    assert report_left(engine, settings) == 0
+    (crumbs,) = left.glob("*.crumbs")
+    long_ago = time.time() - LEFT_SECONDS - 60
+    os.utime(crumbs, (long_ago, long_ago))
+    assert report_left(engine, settings) == 0
+    assert (list(left.iterdir()), fetch("SELECT state FROM chunk")) == ([], [("leased",)])
