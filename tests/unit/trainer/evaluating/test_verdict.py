@@ -119,6 +119,14 @@ def test_pictures_of_one_class_say_nothing_about_telling_classes_apart() -> None
     assert "one class only: “cat”. Nothing can be said" in found.verdict[0]
 
 
+def test_a_model_that_is_asked_about_one_class_is_not_therefore_useless() -> None:
+    scored = model(np.zeros(50, np.int64), np.tile([5.0, 0, 0], (50, 1)))
+    found = evaluate(scored, temperature=1, majority=0, probe=None, seed=0, tested_on="evaluation")
+
+    assert found.standing == "weak"
+    assert found.verdict[0].startswith("The evaluation has pictures of one class only: “cat”.")
+
+
 def of_known(pictures: int, learned: int, *, all_known: bool = True) -> Evaluation:
     scored = signals(pictures, 8)
     known = Known(np.arange(pictures) < learned, all_known)
