@@ -1,7 +1,7 @@
 """A report as one HTML file that needs nothing else: no network, no script, no other file."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -66,18 +66,14 @@ def _tiles(evaluation: Evaluation) -> tuple[_Tile, ...]:
     figures, intervals = evaluation.figures, evaluation.intervals
     after, before = evaluation.calibration.after, evaluation.calibration.before
 
-    def between(ends: tuple[float, float]) -> str:
-        return f"{share(ends[0])} to {share(ends[1])}"
-
-    low, high = intervals.macro_f1
     best = figures.top_k[-1]
     tiles = [
-        _Tile("Accuracy", share(figures.accuracy), between(intervals.accuracy_widest)),
-        _Tile("Macro F1", decimal(figures.macro_f1), f"{low:.3f} to {high:.3f}"),
+        _Tile("Accuracy", share(figures.accuracy), _range(intervals.accuracy_widest, share)),
+        _Tile("Macro F1", decimal(figures.macro_f1), _range(intervals.macro_f1, decimal)),
         _Tile(
             "Balanced accuracy",
             share(figures.balanced_accuracy),
-            between(intervals.balanced_accuracy),
+            _range(intervals.balanced_accuracy, share),
         ),
         _Tile("Calibration error (ECE)", decimal(after.ece), f"{before.ece:.3f} uncalibrated"),
         _Tile("Pictures", f"{evaluation.pictures:,}", f"{len(evaluation.labels):,} classes"),
@@ -85,6 +81,13 @@ def _tiles(evaluation: Evaluation) -> tuple[_Tile, ...]:
     if best.k > 1:
         tiles.insert(3, _Tile(f"Top {best.k}", share(best.share), "truth among the best labels"))
     return tuple(tiles)
+
+
+def _range(ends: tuple[float, float], worded: Callable[[float], str]) -> str:
+    """Return "0.81 to 0.92". Drawn again, pictures that are all right are always all right: a
+    range of no width is no knowledge."""
+    low, high = ends
+    return "its range is unknown" if low == high else f"{worded(low)} to {worded(high)}"
 
 
 def _sentences(notes: Any) -> tuple[str, ...]:

@@ -99,13 +99,15 @@ def metrics_of(evaluation: Evaluation) -> dict[str, JsonValue]:
         seen = {"learned_pictures": learned.pictures}
         if learned.others is not None:
             seen |= {"accuracy_of_others": learned.others.accuracy}
+    low, high = evaluation.intervals.macro_f1
+    if low < high:  # or else all draws of pictures that are all right, which is no knowledge
+        seen["macro_f1_interval"] = [low, high]
     return {
         "pictures": evaluation.pictures,
         "accuracy": figures.accuracy,
         "accuracy_interval": list(evaluation.intervals.accuracy_widest),
         "balanced_accuracy": figures.balanced_accuracy,
         "macro_f1": figures.macro_f1,
-        "macro_f1_interval": list(evaluation.intervals.macro_f1),
         "ece": evaluation.calibration.after.ece,
         "standing": evaluation.standing,
         **seen,

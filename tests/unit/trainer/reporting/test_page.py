@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -108,3 +109,12 @@ def test_jpeg_and_png_are_embedded_and_anything_else_refused(
     assert 'src="data:image/jpeg;base64,' in shown(thumbnail("JPEG"))
     with pytest.raises(ValueError, match="neither PNG nor JPEG"):
         shown(thumbnail("GIF"))
+
+
+def test_a_range_of_no_width_is_not_shown_as_certainty(make_report: Make) -> None:
+    report = make_report()
+    intervals = replace(report.evaluation.intervals, macro_f1=(1.0, 1.0))
+    certain = replace(report, evaluation=replace(report.evaluation, intervals=intervals))
+
+    assert "its range is unknown" in page_of(certain).texts
+    assert "its range is unknown" not in page_of(report).texts
