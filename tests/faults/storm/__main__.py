@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -53,7 +54,8 @@ def main() -> int:
         for fault in islice(_plan(arguments), arguments.faults):
             print(fault)
         return 0
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # which a shell's background jobs ignore
+        signal.signal(number, _interrupt)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     home = Path(tempfile.mkdtemp(prefix="imgq-storm-"))
     home.chmod(0o711)  # the servers of root's stack run under another account
@@ -136,12 +138,16 @@ def _storm(home: Path, arguments: argparse.Namespace) -> Outcome:
 
 
 def _rage(storm: Storm, faults: int) -> bool:
-    """Let the storm do so many faults. True: Ctrl-C ended it, and what was done is to be judged."""
+    """Let the storm do so many faults. True: it was ended early; what was done is judged."""
     try:
         storm.rage(faults, most_seconds=MOST_SECONDS * faults)
     except KeyboardInterrupt:
         print("Interrupted: everything is mended and judged now. Again: broken off at once.")
         storm.note("interrupted", struck=len(storm.struck))
+        return True
+    except Exception as error:  # of the storm's own: an hour of faults is not to be lost for it
+        storm.note("failed", struck=len(storm.struck), error=traceback.format_exc())
+        storm.scene.load.problems.append(f"the storm itself failed: {error!r}")
         return True
     return False
 

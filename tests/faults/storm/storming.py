@@ -20,7 +20,7 @@ TRY_SECONDS = 30.0
 #: How often it is looked whether something was committed.
 LOOK_SECONDS = 0.1
 #: A point that nobody reaches for so long is taken back; then it does not count.
-ARMED_SECONDS = 10.0
+ARMED_SECONDS = 20.0
 #: So many faults may wait for their chance before the plan waits for them.
 MOST_WAITING = 12
 
