@@ -11,6 +11,7 @@ from typing import Any
 from imgq_cli.client import Client
 from imgq_cli.errors import ExportFailed, UsageFault
 from imgq_cli.formats import short_id
+from imgq_cli.whole_files import is_special, whole_file
 
 FORMATS = ("csv", "jsonl", "parquet")
 TAIL_BYTES = 2048
@@ -29,11 +30,12 @@ def check_output(path: Path, *, format: str | None = None) -> None:
         raise UsageFault(f"{path} is a folder, not a file.", hint=f"-o {path}/labels.csv")
     if format is None:
         format_of(path)
-    if not path.parent.is_dir():
-        raise UsageFault(
-            f"The folder of {path} does not exist.", hint=f"mkdir -p {path.parent.absolute()}"
-        )
-    if not os.access(path.parent, os.W_OK | os.X_OK):
+    if is_special(path):
+        return
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise UsageFault(f"The folder of {path} does not exist.", hint=f"mkdir -p {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageFault(
             f"The folder of {path} cannot be written to.", hint="name a file elsewhere"
         )
@@ -43,7 +45,7 @@ def check_outputs(paths: Sequence[Path]) -> None:
     """Check every file, and that no two are the same."""
     for path in paths:
         check_output(path)
-    if len({path.absolute() for path in paths}) < len(paths):
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
         raise UsageFault("The same output file is given twice.", hint="leave one -o out")
 
 
@@ -72,18 +74,11 @@ def export(
     """
     format = format or format_of(path)
     url = f"/v1/jobs/{uid}/results.{format}"
-    partial = path.with_name(path.name + ".tmp")
     try:
-        with client.download(url, filters) as pieces, partial.open("wb") as file:
-            size_bytes = sum(file.write(piece) for piece in unbroken(pieces, format))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with client.download(url, filters) as pieces, whole_file(path) as file:
+            return sum(file.write(piece) for piece in unbroken(pieces, format))
     except OSError as error:
         raise _failure(error, uid, path) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return size_bytes
 
 
 def unbroken(pieces: Iterator[bytes], format: str) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from imgq_cli.errors import ExportFailed, UsageFault
 from imgq_cli.formats import short_id
 from imgq_cli.shapes import Job
 from imgq_cli.terminal import warn
+from imgq_cli.whole_files import whole_file
 
 PAGE_FILE, FIGURES_FILE = "report.html", "report.json"
 
@@ -51,11 +52,6 @@ def save_report(client: Client, uid: str, folder: Path) -> Path:
 
 
 def _save(client: Client, url: str, path: Path) -> None:
-    partial = path.with_name(path.name + ".tmp")
-    try:
-        with client.download(url) as pieces, partial.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with client.download(url) as pieces, whole_file(path) as file:
+        for piece in pieces:
+            file.write(piece)

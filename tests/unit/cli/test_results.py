@@ -145,6 +145,17 @@ def test_a_file_gets_the_format_of_its_extension(
     assert (tmp_path / name).read_bytes() == body
 
 
+def test_a_users_file_with_a_likely_name_is_left_alone(
+    server: FakeServer, imgq: Imgq, tmp_path: Path
+) -> None:
+    server.on("GET", f"{RESULTS}.csv", Answer(CSV))
+    (tmp_path / "out.csv.tmp").write_text("mine")
+
+    imgq("results", UID, "-o", tmp_path / "out.csv")
+
+    assert (tmp_path / "out.csv.tmp").read_text() == "mine"
+
+
 def test_the_format_may_be_named_where_the_extension_does_not_tell(
     server: FakeServer, imgq: Imgq, tmp_path: Path
 ) -> None:
