@@ -102,7 +102,7 @@ def _train(spec: "TrainSpec", path: Path, events: "Events", told_to_stop: thread
     if spec.processes > 1 and seat is None:
         from imgq_trainer.training.launching import launch
 
-        return launch(path, spec, told_to_stop.is_set)
+        launch(path, spec, told_to_stop.is_set)
     if seat is not None:
         _end_with_launcher()
     if seat is not None and seat.rank:

@@ -61,7 +61,8 @@ def make_budget(machine: Machine) -> Budget:
 def promised_pace(course: Course, machine: Machine) -> float:
     """Return about how many seconds an epoch will take."""
     looks = 0 if course.val is None else LOOK * len(course.val)
-    return SLACK * seconds_a_picture(course, machine) * (len(course.train) + looks)
+    trained = len(course.train) / machine.processes
+    return SLACK * seconds_a_picture(course, machine) * (trained + looks)
 
 
 def seconds_a_picture(course: Course, machine: Machine) -> float:

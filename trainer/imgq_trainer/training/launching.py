@@ -41,11 +41,16 @@ LOOK_SECONDS = 0.1
 RENDEZVOUS = "imgq"
 
 
-def launch(path: Path, spec: TrainSpec, told_to_stop: Callable[[], bool]) -> int:
-    """Run the training in its processes, and return the exit status of all.
+def launch(path: Path, spec: TrainSpec, told_to_stop: Callable[[], bool]) -> NoReturn:
+    """Run the training in its processes, and end this one as they did, by a signal if one did."""
+    status = _run(path, spec, told_to_stop)
+    sys.stderr.flush()
+    if status < 0:
+        _die(-status)
+    os._exit(status)  # torch takes a while to be unloaded, and nothing needs it
 
-    It ends by a signal if one of them did, so that whoever started it knows.
-    """
+
+def _run(path: Path, spec: TrainSpec, told_to_stop: Callable[[], bool]) -> int:
     run = uuid4().hex
     _prepare(spec)
     signal.signal(signal.SIGTERM, _raise)
@@ -57,8 +62,7 @@ def launch(path: Path, spec: TrainSpec, told_to_stop: Callable[[], bool]) -> int
     except SignalException:
         return STOPPED
     except ChildFailedError as error:
-        status = status_of({rank: each.exitcode for rank, each in error.failures.items()})
-        return status if status >= 0 else _die(-status)
+        return status_of({rank: each.exitcode for rank, each in error.failures.items()})
     finally:
         meeting_place(spec.work_dir, run).unlink(missing_ok=True)
     return 0
@@ -110,7 +114,6 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _die(number: int) -> NoReturn:
-    sys.stderr.flush()
     if number != signal.SIGKILL:
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -86,8 +86,9 @@ def run_training(spec: TrainSpec, events: Events, stop: Stop, seat: Seat | None 
     deadline = None if spec.max_seconds is None else monotonic() + spec.max_seconds
     config = configure(spec)
     device = device_of(seat, find_device(spec.device))
-    threads = share_of(spec.threads, 1 if seat is None else seat.count, device)
-    machine = Machine(device, threads, stop, deadline)
+    processes = 1 if seat is None else seat.count
+    threads = share_of(spec.threads, processes, device)
+    machine = Machine(device, threads, stop, deadline, processes)
     spec.work_dir.mkdir(parents=True, exist_ok=True)
     drop_results(spec.work_dir)
     weights = None if config.weights is None else Path(config.weights)
@@ -99,6 +100,8 @@ def run_training(spec: TrainSpec, events: Events, stop: Stop, seat: Seat | None 
         events.stage(Stage.SCAN)
         dataset = _dataset(spec, limits, crew, stop, events)
         say_scanned(events, dataset)
+        if team.count > 1:
+            events.log(f"Each step of a network is shared by {team.count} processes.")
         _Training(
             spec, config, events, machine, start, dataset, limits, crew, stack, {}, team
         ).run()

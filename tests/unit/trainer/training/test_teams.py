@@ -1,13 +1,14 @@
 """How a step is shared out, and what the leader makes of the answers. No process is started."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from imgq_trainer.training import teams
+from imgq_trainer.training import budgets, teams
 from imgq_trainer.training.courses import Course
 from imgq_trainer.training.errors import HandBroken, PictureUnreadable
 from imgq_trainer.training.gradients import Gradients, Order
@@ -81,6 +82,18 @@ def test_a_picture_that_a_hand_could_not_read_is_told_by_the_leader(
     monkeypatch.setattr(Gradients, "add", refuse)
     with pytest.raises(PictureUnreadable, match=r"a\.jpg"):
         led((DONE, BROKEN), (0.5, 0.0)).compute(work, ORDER)
+
+
+def test_a_time_limit_counts_on_all_processes(
+    course_of: Callable[[], Course], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budgets, "seconds_a_picture", lambda *_: 1.0)
+    course, cpu = replace(course_of(), val=None), torch.device("cpu")
+    one, four = (
+        budgets.promised_pace(course, Machine(cpu, 1, lambda: False, processes=count))
+        for count in (1, 4)
+    )
+    assert four == one / 4
 
 
 def test_each_process_has_a_gpu_of_its_own_and_all_share_a_cpu() -> None:
