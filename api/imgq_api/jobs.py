@@ -21,6 +21,7 @@ from imgq_api.waiting import preferred_wait
 from imgq_db import idempotency, jobs
 from imgq_db.cancelling import cancel_job
 from imgq_db.deleting import delete_job
+from imgq_db.errors import ImgqError
 from imgq_db.failpoints import failpoint
 from imgq_db.jobs import Job, JobKind
 from imgq_db.keys import Scope
@@ -194,8 +195,11 @@ def _once(accept: Callable[[str | None], Response]) -> Response:
         return Response(stored.body, stored.status, headers)
     try:
         response = accept(key)
-    except BaseException:
+    except ImgqError:  # it was refused; whatever else went wrong may have come after the commit
         idempotency.abandon(engine, key_id, key)
+        raise
+    except BaseException:
+        idempotency.unlock(engine, key_id, key)
         raise
     kept = {name: response.headers[name] for name in ("Content-Type", "Location", "Retry-After")}
     idempotency.complete(

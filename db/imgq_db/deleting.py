@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 
 from imgq_db.errors import JobStillRunning
+from imgq_db.idempotency import free_key
 from imgq_db.jobs import read_job
 
 #: Rows deleted in one transaction: whole chunks, until there are so many.
@@ -36,9 +37,9 @@ def delete_job(engine: Engine, uid: UUID) -> None:
         job = read_job(connection, uid)
         if not job.state.terminal:
             raise JobStillRunning(uid, "deleted")
+        free_key(connection, job.id)
         connection.execute(
-            text("UPDATE job SET deleted_at = imgq_now(), idempotency_key = NULL WHERE id = :id"),
-            {"id": job.id},
+            text("UPDATE job SET deleted_at = imgq_now() WHERE id = :id"), {"id": job.id}
         )
 
 

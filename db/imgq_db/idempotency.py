@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from imgq_db.errors import IdempotencyInFlight, IdempotencyKeyReused
 from imgq_db.leases import is_over
@@ -89,27 +89,72 @@ def complete(engine: Engine, key_id: int | None, key: str, reply: StoredReply) -
 
 
 def abandon(engine: Engine, key_id: int | None, key: str) -> None:
-    """Forget a request that was refused, so that a corrected one may use its key."""
+    """Forget a request that was refused, so that a corrected one may use its key.
+
+    Not if a job has the key: that was accepted, and no other body may be answered with it.
+    """
     with engine.begin() as connection:
         connection.execute(
             text(
                 "DELETE FROM idempotency WHERE key_id = :key_id AND key = :key AND status IS NULL"
+                " AND NOT EXISTS (SELECT 1 FROM job WHERE coalesce(job.key_id, 0) = :key_id"
+                " AND job.idempotency_key = :key)"
             ),
             {"key_id": key_id or 0, "key": key},
         )
 
 
-def purge_idempotency(engine: Engine) -> int:
-    """Forget keys older than a day; return how many."""
-    expired = "created_at < imgq_now() - make_interval(hours => :hours)"
+def unlock(engine: Engine, key_id: int | None, key: str) -> None:
+    """Let the same request be sent again at once: nobody knows what became of the first one."""
     with engine.begin() as connection:
         connection.execute(
             text(
-                "UPDATE job SET idempotency_key = NULL"
-                f" WHERE idempotency_key IS NOT NULL AND {expired}"
+                "UPDATE idempotency SET locked_until = imgq_now() - interval '1 second'"
+                " WHERE key_id = :key_id AND key = :key AND status IS NULL"
             ),
-            {"hours": KEPT_HOURS},
+            {"key_id": key_id or 0, "key": key},
         )
-        return connection.execute(
-            text(f"DELETE FROM idempotency WHERE {expired}"), {"hours": KEPT_HOURS}
-        ).rowcount
+
+
+def free_key(connection: Connection, job_id: int) -> None:
+    """Take a job's key away from it, and with it the answer that the key would give again."""
+    connection.execute(
+        text(
+            "WITH job_key AS (UPDATE job SET idempotency_key = NULL FROM job old"
+            " WHERE job.id = :id AND old.id = job.id AND old.idempotency_key IS NOT NULL"
+            " RETURNING coalesce(old.key_id, 0) AS key_id, old.idempotency_key AS key)"
+            " DELETE FROM idempotency i USING job_key k WHERE i.key_id = k.key_id AND i.key = k.key"
+        ),
+        {"id": job_id},
+    )
+
+
+def purge_idempotency(engine: Engine) -> int:
+    """Forget keys older than a day; return how many.
+
+    A job loses its key together with the request that made it, though it is younger by a moment:
+    with one of the two alone, another body would be answered with this job.
+    """
+    values = {"hours": KEPT_HOURS}
+    expired = "created_at < imgq_now() - make_interval(hours => :hours)"
+    with engine.begin() as connection:
+        forgotten = connection.execute(
+            text(
+                f"WITH gone AS (DELETE FROM idempotency WHERE {expired}"
+                f" AND {is_over('locked_until')} RETURNING key_id, key), freed AS ("
+                "UPDATE job SET idempotency_key = NULL FROM gone WHERE"
+                " coalesce(job.key_id, 0) = gone.key_id AND job.idempotency_key = gone.key)"
+                " SELECT count(*) FROM gone"
+            ),
+            values,
+        ).scalar_one()
+        connection.execute(
+            text(
+                "UPDATE job SET idempotency_key = NULL"
+                f" WHERE idempotency_key IS NOT NULL AND {expired} AND NOT EXISTS ("
+                "SELECT 1 FROM idempotency i WHERE i.key_id = coalesce(job.key_id, 0)"
+                " AND i.key = job.idempotency_key)"
+            ),
+            values,
+        )
+    return int(forgotten)

@@ -6,8 +6,9 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
-from imgq_api import limits
+from imgq_api import jobs, limits
 from imgq_db.jobs import Job
 from imgq_db.models import NewVersion, register_version
 
@@ -198,6 +199,34 @@ def test_refused_request_frees_its_idempotency_key(api: Api, new_job: Body) -> N
     corrected = api("POST", "/v1/jobs", json=new_job, headers=headers)
 
     assert (refused.status_code, corrected.status_code) == (404, 202)
+
+
+def test_a_key_stays_with_its_body_though_something_failed_behind_the_commit(
+    api: Api, engine: Engine, new_job: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("the server closed the connection"))
+
+    headers = {"Idempotency-Key": "k1"}
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "queue_position", away)
+        failed = api("POST", "/v1/jobs", json=new_job, headers=headers)
+    other = api("POST", "/v1/jobs", json={**new_job, "name": "other"}, headers=headers)
+    same = api("POST", "/v1/jobs", json=new_job, headers=headers)
+
+    assert [failed.status_code, other.status_code, same.status_code] == [503, 422, 202]
+    assert count_jobs(engine) == 1
+
+
+def test_the_key_of_a_deleted_job_makes_a_new_one(api: Api, new_job: Body) -> None:
+    ask = {"json": new_job, "headers": {"Idempotency-Key": "k1"}}
+    first = api("POST", "/v1/jobs", **ask).json["id"]
+    api("POST", f"/v1/jobs/{first}/cancel")
+    api("DELETE", f"/v1/jobs/{first}")
+    second = api("POST", "/v1/jobs", **ask)
+
+    assert (second.status_code, "Idempotency-Replayed" in second.headers) == (202, False)
+    assert api("GET", f"/v1/jobs/{second.json['id']}").status_code == 200
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])

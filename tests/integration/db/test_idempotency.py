@@ -8,7 +8,14 @@ import pytest
 from sqlalchemy import Engine
 
 from imgq_db.errors import IdempotencyInFlight, IdempotencyKeyReused
-from imgq_db.idempotency import StoredReply, abandon, begin, complete, purge_idempotency
+from imgq_db.idempotency import (
+    StoredReply,
+    abandon,
+    begin,
+    complete,
+    purge_idempotency,
+    unlock,
+)
 from imgq_db.jobs import Job
 
 Jobs = Callable[..., Job]
@@ -60,6 +67,29 @@ def test_an_answer_cannot_be_abandoned(engine: Engine) -> None:
     assert begin(engine, 1, "k", "hash") == REPLY
 
 
+def test_a_key_that_made_a_job_stays_with_its_request(engine: Engine, make_job: Jobs) -> None:
+    begin(engine, None, "k", "hash")
+    make_job(idempotency_key="k")
+    abandon(engine, None, "k")
+    with pytest.raises(IdempotencyKeyReused):
+        begin(engine, None, "k", "other")
+
+
+def test_an_unlocked_request_may_be_sent_again_and_no_other(engine: Engine) -> None:
+    begin(engine, 1, "k", "hash")
+    unlock(engine, 1, "k")
+    with pytest.raises(IdempotencyKeyReused):
+        begin(engine, 1, "k", "other")
+    assert begin(engine, 1, "k", "hash") is None
+
+
+def test_an_answer_is_not_unlocked(engine: Engine) -> None:
+    begin(engine, 1, "k", "hash")
+    complete(engine, 1, "k", REPLY)
+    unlock(engine, 1, "k")
+    assert begin(engine, 1, "k", "hash") == REPLY
+
+
 def test_a_clock_that_is_set_back_by_hours_locks_no_key(engine: Engine, move_clock: Clock) -> None:
     assert begin(engine, None, "key", "hash") is None
     move_clock(-2 * 3600)
@@ -104,6 +134,27 @@ def test_keys_are_kept_for_a_day(engine: Engine, make_job: Jobs, move_clock: Clo
     move_clock(500)
     assert (purge_idempotency(engine), begin(engine, 1, "old", "hash")) == (1, None)
     assert make_job(key_id=1, idempotency_key="old").uid != job.uid
+
+
+def test_a_day_later_a_key_is_forgotten_with_its_job_or_not_at_all(
+    engine: Engine, make_job: Jobs, move_clock: Clock
+) -> None:
+    begin(engine, None, "k", "hash")
+    move_clock(1)
+    job = make_job(idempotency_key="k")
+    complete(engine, None, "k", REPLY)
+    move_clock(24 * 3600 - 0.5)  # the request is a day old, and its job is not
+    assert (purge_idempotency(engine), begin(engine, None, "k", "other")) == (1, None)
+    assert make_job(idempotency_key="k").uid != job.uid
+
+
+def test_a_request_that_is_sent_again_after_a_day_keeps_its_key_until_it_is_answered(
+    engine: Engine, move_clock: Clock
+) -> None:
+    begin(engine, None, "k", "hash")
+    move_clock(24 * 3600 + 1)
+    assert begin(engine, None, "k", "hash") is None
+    assert purge_idempotency(engine) == 0
 
 
 def test_a_request_whose_first_answer_was_lost_gives_the_same_job(make_job: Jobs) -> None:
