@@ -10,6 +10,7 @@ from imgq_db.crashes import DECODE_TIMEOUT, LONE_DEATHS, READ_TIMEOUT, WORKER_CR
 from imgq_db.estimates import TO_DO
 from imgq_db.jobs import get_job
 from imgq_db.manifests import unpack_names
+from imgq_db.outcome_codes import OUTCOME_CODES
 from imgq_db.settings import Settings
 from imgq_db.training.verifying import ARTIFACT_RULE, damaged_files
 from imgq_db.training.verifying import CHECKS as TRAINING_CHECKS
@@ -30,6 +31,17 @@ class Check:
 _COUNTERS = """count(*) FILTER (WHERE status = 0) AS ok,
     count(*) FILTER (WHERE status = 1) AS failed, count(*) FILTER (WHERE status = 2) AS skipped,
     count(*) FILTER (WHERE cached) AS cached"""
+_CODES = ", ".join(f"'{code}'" for code in OUTCOME_CODES)
+#: Of jobs of any kind.
+_JOB_CHECKS = {
+    "a job has an end just if it ended": """
+        SELECT count(*) FROM job WHERE id = :id
+        AND (state IN ('succeeded', 'failed', 'cancelled')) <> (finished_at IS NOT NULL)""",
+    "a failed job says what failed, a succeeded one has no error": """
+        SELECT count(*) FROM job WHERE id = :id AND (state = 'succeeded' AND error IS NOT NULL
+            OR state = 'failed' AND (error ->> 'slug' <> '' AND error ->> 'title' <> ''
+                AND error ->> 'detail' <> '') IS NOT TRUE)""",
+}
 _CHECKS = {
     "the chunks hold exactly the images that were listed": """
         SELECT abs(j.listed_images - coalesce(sum(c.images), 0))
@@ -47,6 +59,13 @@ _CHECKS = {
     "no row belongs to a chunk that is not done": """
         SELECT count(*) FROM prediction p LEFT JOIN chunk c ON c.id = p.chunk_id
         WHERE p.job_id = :id AND (c.id IS NULL OR c.state <> 'done')""",
+    "a chunk's token counts its claims and its cancel": """
+        SELECT count(*) FROM chunk WHERE job_id = :id
+        AND token <> attempts + CASE state WHEN 'cancelled' THEN 1 ELSE 0 END""",
+    "a chunk has an owner and a lease while it is leased, and no longer": """
+        SELECT count(*) FROM chunk WHERE job_id = :id AND CASE state
+            WHEN 'leased' THEN owner IS NULL OR lease_until IS NULL
+            WHEN 'cancelled' THEN false ELSE owner IS NOT NULL OR lease_until IS NOT NULL END""",
     "every row was written under its chunk's last token": """
         SELECT count(*) FROM prediction p JOIN chunk c ON c.id = p.chunk_id
         WHERE p.job_id = :id AND p.token <> c.token""",
@@ -78,6 +97,23 @@ _CHECKS = {
         SELECT count(*) FROM prediction WHERE job_id = :id
         AND (error_code IS NULL) <> (status = 0) OR job_id = :id AND status = 0
         AND confidence IS NULL""",
+    "a row's status and code are of the closed lists": f"""
+        SELECT count(*) FROM prediction WHERE job_id = :id
+        AND (status NOT IN (0, 1, 2) OR error_code NOT IN ({_CODES}))""",
+    "a row's labels are its model's, and only an ok row has any": """
+        WITH known AS MATERIALIZED (SELECT jsonb_array_length(v.labels) AS labels
+            FROM job j JOIN model_version v ON v.id = j.model_version_id WHERE j.id = :id)
+        SELECT count(*) FROM prediction p, known WHERE p.job_id = :id
+        AND (p.status <> 0 AND coalesce(p.label, p.top_labels[1]) IS NOT NULL
+            OR p.label <> p.top_labels[1] OR 0 > ANY(p.top_labels)
+            OR known.labels > 0 AND known.labels <= ANY(p.top_labels))""",
+    "equal pictures of a chunk have equal labels": """
+        SELECT count(*) FROM (SELECT 1 FROM prediction WHERE job_id = :id AND status = 0
+            GROUP BY chunk_id, digest HAVING digest IS NOT NULL
+            AND count(DISTINCT top_labels[1]) > 1) differing""",
+    "a job with rows has one precision for good": """
+        SELECT count(*) FROM job j WHERE j.id = :id AND j.precision = 'auto'
+        AND EXISTS (SELECT 1 FROM prediction WHERE job_id = j.id)""",
     "a picture is condemned only if a worker died of it alone": f"""
         SELECT count(*) FROM prediction p LEFT JOIN suspect s
             ON s.job_id = p.job_id AND s.image = p.image
@@ -105,8 +141,8 @@ def verify_job(engine: Engine, uid: UUID, *, settings: Settings | None = None) -
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         if not job.kind.trains:
             misnamed = Check(_PATHS_RULE, _misnamed_chunks(connection, job.id))
-            return *_run(connection, _CHECKS, job.id), misnamed
-        checks = _run(connection, TRAINING_CHECKS, job.id)
+            return *_run(connection, _JOB_CHECKS | _CHECKS, job.id), misnamed
+        checks = _run(connection, _JOB_CHECKS | TRAINING_CHECKS, job.id)
         if settings is None:
             return checks
         return *checks, Check(ARTIFACT_RULE, damaged_files(connection, settings, job.id))

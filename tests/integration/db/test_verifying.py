@@ -92,6 +92,28 @@ def test_an_unknown_job_cannot_be_verified(engine: Engine) -> None:
         ("UPDATE job SET failed = 1", {"ended job's counters"}),
         ("UPDATE job SET cached = 1", {"ended job's counters"}),
         ("UPDATE job SET to_do = 1", {"to do as it says"}),
+        ("UPDATE job SET finished_at = NULL", {"just if it ended"}),
+        ("UPDATE job SET state = 'failed'", {"says what failed"}),
+        ("UPDATE job SET error = '{}'", {"says what failed"}),
+        ("UPDATE job SET precision = 'auto'", {"one precision"}),
+        ("UPDATE chunk SET token = token + 1 WHERE id = 2", {"counts its claims", "last token"}),
+        ("UPDATE chunk SET owner = gen_random_uuid() WHERE id = 2", {"has an owner"}),
+        ("UPDATE chunk SET lease_until = imgq_now() WHERE id = 2", {"has an owner"}),
+        ("UPDATE prediction SET status = 3 WHERE image = 3", {"closed lists"}),
+        ("UPDATE prediction SET status = 1, error_code = 'x' WHERE image = 3", {"closed lists"}),
+        ("UPDATE prediction SET label = 1 WHERE image = 3", {"labels are its model's"}),
+        (
+            "UPDATE prediction SET status = 1, error_code = 'corrupt' WHERE image = 3",
+            {"labels are its model's"},
+        ),
+        (
+            "UPDATE model_version SET labels = '[\"jay\"]'; UPDATE model_version SET digest = '0'",
+            {"labels are its model's"},
+        ),
+        (
+            "UPDATE prediction SET label = 1, top_labels = '{1,0}' WHERE image = 3",
+            {"equal pictures"},
+        ),
     ],
 )
 def test_each_violation_is_found(

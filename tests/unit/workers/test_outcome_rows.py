@@ -5,6 +5,7 @@ import re
 import pytest
 
 from imgq_db.ledger import LedgerRow, RowStatus
+from imgq_db.outcome_codes import OUTCOME_CODES
 from imgq_trainer.outcomes import Code, Prediction, Rejection, Status
 from imgq_workers.outcome_rows import ledger_row
 
@@ -18,7 +19,7 @@ CODES = (
 
 
 def test_the_list_of_codes_is_the_published_one() -> None:
-    assert [code.value for code in Code] == CODES.split()
+    assert [code.value for code in Code] == CODES.split() == list(OUTCOME_CODES)
 
 
 @pytest.mark.parametrize("code", Code)
