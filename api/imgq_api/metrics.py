@@ -13,6 +13,8 @@ from imgq_db.workers import list_workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+# Any word can be sent as a method, and a label's every value is kept for good.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # One row a job; the counters are the snapshots on it, so no picture is counted here.
 TOTALS = """
 SELECT state, count(*) AS jobs, coalesce(sum(ok), 0) AS ok, coalesce(sum(failed), 0) AS failed,
@@ -39,7 +41,8 @@ class HttpMetrics:
         self.registry = registry
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one answered request."""
+        """Count one answered request; a made-up method counts as other."""
+        method = method if method in METHODS else "other"
         self.requests.labels(method, route, str(status)).inc()
         self.seconds.labels(method, route).observe(seconds)
 

@@ -90,3 +90,12 @@ def test_unknown_addresses_share_one_series(anonymous: Api) -> None:
     text_ = anonymous("GET", "/metrics").get_data(as_text=True)
 
     assert 'imgq_http_requests_total{method="GET",route="none",status="404"} 3.0' in text_
+
+
+def test_words_that_are_no_method_share_one_series(anonymous: Api) -> None:
+    for n in range(3):
+        anonymous(f"MADEUP{n}", "/healthz")
+    text_ = anonymous("GET", "/metrics").get_data(as_text=True)
+
+    assert 'imgq_http_requests_total{method="other",route="none",status="405"} 3.0' in text_
+    assert "MADEUP" not in text_
