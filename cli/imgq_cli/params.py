@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -86,3 +88,21 @@ class WholeOrAuto(click.ParamType[int | None]):
         if str(value).lower() == "auto":
             return None
         return self._range.convert(value, param, ctx)
+
+
+class Place(click.Path):
+    """The path of a file or a folder; an empty one, which pathlib takes for `.`, is refused."""
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the Path."""
+        if value == "":
+            self.fail("it is empty. Is a variable that should hold it not set?", param, ctx)
+        return super().convert(value, param, ctx)

@@ -37,9 +37,27 @@ def check_source(path: str) -> None:
 
 
 def absolute(path: str) -> Path:
-    """Return the path made absolute; symbolic links in it stay, unless a `..` could follow one."""
-    joined = Path.cwd() / path
+    """Return the path made absolute; symbolic links in it stay, unless a `..` could follow one.
+
+    Raises UsageFault for an empty path, which is nobody's way of saying `.`; NotFound where the
+    current directory is gone and the path starts in it.
+    """
+    if not path:
+        raise UsageFault(
+            "The path is empty.",
+            hint="set the variable that should hold it, or type . for the current directory",
+        )
+    joined = Path(path) if Path(path).is_absolute() else _current_directory() / path
     return joined.resolve() if ".." in joined.parts else joined
+
+
+def _current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise NotFound(
+            "The current directory is gone: it was deleted or replaced.", hint='cd "$PWD"'
+        ) from error
 
 
 def check_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -12,6 +11,7 @@ from imgq_cli.client import connect
 from imgq_cli.exits import Exit
 from imgq_cli.invocation import Invocation
 from imgq_cli.labelled import Labelled
+from imgq_cli.params import Place
 from imgq_cli.report_files import check_report_folder, save_reports
 from imgq_cli.reports import exit_of, show_training
 from imgq_cli.sources import source_uri
@@ -22,7 +22,7 @@ from imgq_cli.tracking import track
 def report_option(command: Command) -> Command:
     """Give a command --output, which saves the report."""
     option = click.option(
-        "--output", "-o", type=click.Path(path_type=Path), metavar="DIR", panel="Waiting",
+        "--output", "-o", type=Place(), metavar="DIR", panel="Waiting",
         help="Write report.html and report.json into DIR at the end. Implies --wait.",
     )  # fmt: skip
     return option(command)

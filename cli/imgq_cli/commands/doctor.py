@@ -9,6 +9,7 @@ import rich_click as click
 
 from imgq_cli.exits import Exit
 from imgq_cli.invocation import Invocation, pass_invocation
+from imgq_cli.params import Place
 from imgq_cli.terminal import ACCENT, BAD, GOOD, WARNING, emit_json, out, printable_lines
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
-@click.option("--home", type=click.Path(path_type=Path), help="The stack's directory.")
+@click.option("--home", type=Place(), help="The stack's directory.")
 @pass_invocation
 def command(invocation: Invocation, /, home: Path | None) -> int:
     """Check what this machine, the local stack and the server lack.

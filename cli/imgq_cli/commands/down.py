@@ -8,11 +8,12 @@ import rich_click as click
 
 from imgq_cli.exits import Exit
 from imgq_cli.invocation import Invocation, pass_invocation
+from imgq_cli.params import Place
 from imgq_cli.terminal import emit_json, err
 
 
 @click.command("down")
-@click.option("--home", type=click.Path(path_type=Path), help="The stack's directory.")
+@click.option("--home", type=Place(), help="The stack's directory.")
 @pass_invocation
 def command(invocation: Invocation, /, home: Path | None) -> int:
     """Stop the local stack. Work in hand is given back, nothing is lost."""

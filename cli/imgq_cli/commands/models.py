@@ -16,7 +16,7 @@ from imgq_cli.formats import number
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.model_calls import delete_version, get_alias, resolve, roll_back, version_path
 from imgq_cli.model_panels import model_card, models_table
-from imgq_cli.params import Duration
+from imgq_cli.params import Duration, Place
 from imgq_cli.promoting import await_export, promote, told
 from imgq_cli.sources import check_source, source_uri
 from imgq_cli.terminal import emit_json, err, interactive, next_steps, note, out
@@ -70,7 +70,7 @@ def show(invocation: Invocation, /, model: str) -> int:
 
 @command.command("report")
 @click.argument("model")
-@click.option("-o", "--output", "folder", required=True, type=click.Path(path_type=Path),
+@click.option("-o", "--output", "folder", required=True, type=Place(),
               metavar="DIR", help="A new folder.")  # fmt: skip
 @pass_invocation
 def report(invocation: Invocation, /, model: str, folder: Path) -> int:
@@ -133,7 +133,7 @@ def rollback(invocation: Invocation, /, model: str) -> int:
 
 @command.command("export")
 @click.argument("model")
-@click.option("-o", "--output", "folder", required=True, type=click.Path(path_type=Path),
+@click.option("-o", "--output", "folder", required=True, type=Place(),
               metavar="DIR", help="A new folder.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["imgq", "onnx"]), default="imgq",
               show_default=True, help="imgq: as imgq models import takes it.")  # fmt: skip

@@ -20,6 +20,7 @@ from imgq_cli.exports import FORMATS, check_output, export, format_of, unbroken
 from imgq_cli.formats import number, percent, short_id
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
+from imgq_cli.params import Place
 from imgq_cli.shapes import Result
 from imgq_cli.terminal import BAD, QUIET, emit_json, err, note, out, printable, printable_lines
 
@@ -34,7 +35,7 @@ TABLE = "table"
 @click.option("--format", "format_", type=click.Choice([TABLE, *FORMATS]), panel="Where to",
               metavar="FORMAT", help="table, csv, jsonl or parquet. "
               "Default: what FILE ends with; table on a terminal, else csv.")  # fmt: skip
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE", panel="Where to",
+@click.option("--output", "-o", type=Place(), metavar="FILE", panel="Where to",
               help="Write every result to a file, whole or not at all.")  # fmt: skip
 @click.option("--limit", "-n", type=click.IntRange(1), default=50, show_default=True, metavar="N",
               help="Rows of the table, or of --json (500 at most).", panel="Where to")  # fmt: skip

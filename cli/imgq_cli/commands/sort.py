@@ -40,10 +40,10 @@ def command(invocation: Invocation, /, job: str, into: str, way: Way) -> int:
     stays. A file that is there already is never overwritten, so it can be run again. The
     pictures must be on this machine's disk.
     """
+    target = absolute(into)
     client = connect(invocation)
     found = get_job(client, resolve_job(client, job))
     source = _source(found)
-    target = absolute(into)
     check_target(source, target)
     outcomes: Counter[Outcome] = Counter()
     groups: Counter[str] = Counter()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -14,7 +13,7 @@ from imgq_cli.dry_runs import Typed
 from imgq_cli.exits import Exit
 from imgq_cli.exports import check_outputs, export
 from imgq_cli.invocation import Invocation, pass_invocation
-from imgq_cli.params import FailureBudget
+from imgq_cli.params import FailureBudget, Place
 from imgq_cli.reports import exit_of, show_report
 from imgq_cli.shapes import Job, is_dry_run
 from imgq_cli.sources import check_source, source_uri
@@ -72,7 +71,7 @@ JOB_OPTIONS = (
 @click.option("--name", help="A name to recognise the job by.", panel="How to label")
 @job_options("How to label")
 @waiting_options
-@click.option("--output", "-o", "outputs", type=click.Path(path_type=Path), multiple=True,
+@click.option("--output", "-o", "outputs", type=Place(), multiple=True,
               metavar="FILE", help="Write the results to FILE.csv, .jsonl or .parquet at the end. "
               "Repeatable. Implies --wait.", panel="Waiting")  # fmt: skip
 @pass_invocation

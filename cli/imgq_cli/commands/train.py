@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.labelled import Labelled, check_labelled, find_labelled, model_name
-from imgq_cli.params import Duration, WholeOrAuto
+from imgq_cli.params import Duration, Place, WholeOrAuto
 from imgq_cli.submitting import check_text, job_options, waiting_options
 from imgq_cli.train_configs import read_config
 from imgq_cli.train_submitting import report_option, submit_training
@@ -64,7 +63,7 @@ LEAST_CLASSES = 2
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
               metavar="N", panel="How to train",
               help="The same seed gives the same model on a CPU.")  # fmt: skip
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml",
+@click.option("--config", type=Place(), metavar="FILE.toml",
               panel="How to train", help="Every other knob: docs/training.md.")  # fmt: skip
 @click.option("--keep-best", is_flag=True, panel="How to train",
               help="Should it be cancelled, keep the files of the best so far.")  # fmt: skip

@@ -9,6 +9,7 @@ import rich_click as click
 
 from imgq_cli.exits import Exit
 from imgq_cli.invocation import Invocation, pass_invocation
+from imgq_cli.params import Place
 from imgq_cli.terminal import emit_json, err
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--home",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(file_okay=False),
     help="Where data, logs and keys are kept. Default: IMGQ_HOME, or a directory of yours.",
 )
 @pass_invocation

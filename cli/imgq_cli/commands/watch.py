@@ -13,7 +13,7 @@ from imgq_cli.errors import UsageFault
 from imgq_cli.formats import short_id
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
-from imgq_cli.params import Duration
+from imgq_cli.params import Duration, Place
 from imgq_cli.report_files import check_report_folder, save_reports
 from imgq_cli.reports import exit_of, show_report
 from imgq_cli.shapes import Job, trains
@@ -22,7 +22,7 @@ from imgq_cli.tracking import track
 
 @click.command("watch")
 @click.argument("job")
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--output", "-o", type=Place(), metavar="DIR",
               help="Of a train or evaluate job: write report.html and report.json into DIR at the "
               "end.")  # fmt: skip
 @click.option("--timeout", type=Duration(), metavar="2h",

@@ -1,13 +1,17 @@
 """From PATH to a source URI and back."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imgq_cli.errors import NotFound, UsageFault
+from imgq_cli.exits import Exit
+from imgq_cli.fakes import FakeServer
 from imgq_cli.sources import absolute, check_folder, file_uri, local_folder, source_uri
 
 NAME = st.binary(min_size=1, max_size=40).filter(
@@ -75,3 +79,37 @@ def test_a_folder_that_may_not_be_read_is_refused(
 
     with pytest.raises(UsageFault, match="Permission denied"):
         check_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["submit-folder", ""],
+        ["submit-folder", ".", "-o", ""],
+        ["train", ""],
+        ["train", ".", "-o", ""],
+        ["train", ".", "--config", ""],
+        ["evaluate", "", "--model", "m"],
+        ["models", "import", "", "--name", "m"],
+        ["models", "export", "m", "-o", ""],
+        ["sort", "last", "--into", ""],
+        ["results", "last", "-o", ""],
+        ["watch", "last", "-o", ""],
+    ],
+)
+def test_an_empty_path_is_refused_and_not_taken_for_the_current_directory(
+    imgq: Callable[..., Result], server: FakeServer, arguments: list[str]
+) -> None:
+    result = imgq(*arguments)
+
+    assert (result.exit_code, server.requests) == (Exit.USAGE, [])
+    assert " is empty." in result.stderr
+    assert "Try: " in result.stderr
+
+
+def test_a_current_directory_that_is_gone_is_named(tmp_path: Path) -> None:
+    Path.cwd().rmdir()
+
+    assert absolute(str(tmp_path)) == tmp_path
+    with pytest.raises(NotFound, match="The current directory is gone"):
+        absolute("images")
