@@ -126,7 +126,7 @@ class LabelsUnknown(DatasetError):
     hint = "Evaluate pictures of classes that the model was trained on, under the same names."
 
     def __init__(self, labels: Sequence[str]) -> None:
-        named = ", ".join(map(repr, labels[:NAMED])) + (", …" if len(labels) > NAMED else "")
+        named = _first([repr(label) for label in labels])
         super().__init__(f"The model was never trained on {named}.")
         self.labels = tuple(labels)
 
@@ -160,5 +160,9 @@ def _files(files: Sequence[bytes]) -> str:
 
 
 def _some(files: Sequence[bytes]) -> str:
-    named = ", ".join(path_to_text(file) for file in files[:NAMED])
-    return f"{named}, …" if len(files) > NAMED else named
+    return _first([path_to_text(file) for file in files])
+
+
+def _first(names: Sequence[str]) -> str:
+    named = ", ".join(names[:NAMED])
+    return f"{named} and {len(names) - NAMED:,} more" if len(names) > NAMED else named

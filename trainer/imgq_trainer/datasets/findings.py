@@ -32,6 +32,7 @@ def find(
 ) -> Findings:
     """Return the findings. sides: of the examples, in their order."""
     counts = Counter((example.label, example.split) for example in examples)
+    learned = any(example.split is not Split.TEST for example in examples)
     findings = Findings(
         counts=tuple(
             Counts(*(counts[label, split] for split in Split)) for label in range(len(labels))
@@ -41,7 +42,7 @@ def find(
         near_duplicates=_paths(found, found.likeness.alike),
         conflicts=found.conflicts,
         leaks=found.leaks,
-        too_small=_too_small(labels, examples),
+        too_small=_too_small(labels, examples) if learned else (),
         moved=tuple(
             Move(labels[label], split, tuple(examples[i].path for i in indices))
             for (label, split), indices in sorted(sides.moved.items())
@@ -114,7 +115,8 @@ def _say_sides(labels: Sequence[str], findings: Findings, sides: Sides) -> Itera
             if not getattr(counts, split)
         ]
         if without and len(without) < len(labels):
-            yield f"There is no {split} picture of {_names(without)}."
+            of = f"{split} picture" if any(each.train for each in findings.counts) else "picture"
+            yield f"There is no {of} of {_names(without)}."
     if findings.imbalance >= UNEVEN:
         yield f"The largest class has {findings.imbalance:.1f} times the pictures of the smallest."
 

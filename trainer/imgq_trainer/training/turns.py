@@ -97,9 +97,9 @@ class Networks:
         pace = self._pace(place, course)
         left = self.budget.seconds_left()
         if number:
-            first = self._made[place][0].epochs
-            enough = left >= pace * first * (1 + self.refitted)
-            return replace(course, epochs=first, stop_after=first) if enough else None
+            epochs = min(int(left / (1 + self.refitted) / pace), course.epochs)
+            enough = epochs >= self._made[place][0].epochs
+            return replace(course, epochs=epochs, stop_after=epochs) if enough else None
         epochs = min(int(left / self._shares(place) / pace), course.epochs)
         if left * HOPE < pace and (self.others or self._made):
             each = f"an epoch takes about {pace:,.0f} s" if pace < math.inf else "it is too large"

@@ -257,12 +257,19 @@ def test_an_evaluation_set_has_the_models_labels_and_is_all_test(
     dataset = evaluation_set(source, "dog", "cat")
     assert dataset.labels == ("dog", "cat")
     assert [(e.label, e.split) for e in dataset.examples] == [(0, Split.TEST)] * 2
+    # Nothing is split here, so nothing is said of splits.
+    assert dataset.findings.notes == ("There is no picture of 'cat'.",)
 
 
 def test_an_evaluation_set_of_unknown_classes_is_refused(source: Source, fill: Fill) -> None:
     fill("bird", 1, 2)
     with pytest.raises(LabelsUnknown, match="'bird'"):
         evaluation_set(source, "dog", "cat")
+
+
+def test_of_many_unknown_classes_it_is_said_how_many() -> None:
+    error = LabelsUnknown([f"class {number}" for number in range(9)])
+    assert str(error).endswith("'class 4' and 4 more.")
 
 
 def test_an_evaluation_set_is_the_given_test_split_alone(source: Source, fill: Fill) -> None:

@@ -120,6 +120,14 @@ def test_a_schedule_is_shortened_to_its_share_of_the_time(bench: Bench) -> None:
     assert networks.cuts[0] == "There was time for 3 of 10 epochs of finetune, seed 1 of 3."
 
 
+def test_a_network_that_is_faster_than_it_promised_gets_a_longer_schedule(bench: Bench) -> None:
+    bench.large.seconds = 2
+
+    bench.train(90)
+
+    assert bench.large.trained == [("finetune-0", 3), ("finetune-1", 10), ("finetune-2", 10)]
+
+
 def test_a_network_without_any_hope_is_left_out_and_the_other_one_gets_the_time(
     bench: Bench,
 ) -> None:
