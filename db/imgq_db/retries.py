@@ -71,3 +71,16 @@ def failed_paths(
             {"uid": uid, "after": after, "limit": limit},
         )
         return tuple((row.image, bytes(row.path)) for row in rows)
+
+
+def path_before(engine: Engine, uid: UUID, image: int) -> bytes | None:
+    """Return the path of the last image of a job before one, None if that is the first."""
+    with engine.connect() as connection:
+        path = connection.execute(
+            text(
+                "SELECT p.path FROM prediction p JOIN job j ON j.id = p.job_id"
+                " WHERE j.uid = :uid AND p.image < :image ORDER BY p.image DESC LIMIT 1"
+            ),
+            {"uid": uid, "image": image},
+        ).scalar()
+    return None if path is None else bytes(path)

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -15,7 +16,7 @@ from imgq_db.failures import Failure, FailureKind, fail_listing
 from imgq_db.jobs import JobError, get_job
 from imgq_db.listing import ListingLease, add_chunks, claim_listing, release_listing
 from imgq_db.queue import CLASSIFY, LIST
-from imgq_db.retries import failed_paths
+from imgq_db.retries import failed_paths, path_before
 from imgq_db.sources import source_folder
 from imgq_workers.context import WorkerContext
 from imgq_workers.errors import (
@@ -27,7 +28,7 @@ from imgq_workers.errors import (
 )
 from imgq_workers.leasekeeper import keep_listing
 from imgq_workers.patterns import make_filter
-from imgq_workers.walking import walk
+from imgq_workers.walking import walk, walk_key
 
 #: A turn ends after so long; then chunks are classified before the next one.
 TURN_SECONDS = 1.0
@@ -182,16 +183,42 @@ def _paths(context: WorkerContext, lease: ListingLease) -> Iterator[bytes | None
         yield path if passes(path) else None
 
 
-def _failed_paths(context: WorkerContext, lease: ListingLease) -> Iterator[bytes]:
+def _failed_paths(context: WorkerContext, lease: ListingLease) -> Iterator[bytes | None]:
     assert lease.retry_of is not None
-    # Paths are in walk order and each committed one took the next number: skip so many.
-    skip, after = lease.listed_images, -1
+    listed = None if lease.cursor is None else walk_key(lease.cursor)
+    after = -1
     while True:
         page = failed_paths(context.engine, lease.retry_of, after=after, limit=5_000)
         get_job(context.engine, lease.retry_of)  # a deleted job's rows are going: do not trust them
         if not page:
             return
-        for _, path in page[skip:]:
-            yield path
-        skip = max(skip - len(page), 0)
+        for image, path in page:
+            if listed is not None and walk_key(path) <= listed:
+                yield None
+            elif path.endswith(b"/"):
+                before = path_before(context.engine, lease.retry_of, image)
+                yield from _walk_again(context, lease, path, before)
+            else:
+                yield path
         after = page[-1][0]
+
+
+def _walk_again(
+    context: WorkerContext, lease: ListingLease, folder: bytes, before: bytes | None
+) -> Iterator[bytes | None]:
+    """Yield what is in a sub-folder that could not be listed; itself, if it still cannot be.
+
+    before: the path that the job retried had before it: maybe some of what is in the folder.
+    """
+    root = os.fsencode(source_folder(lease.source, context.settings))
+    with os.scandir(root):
+        pass  # one that cannot be read at all says nothing of what is in it
+    steps = folder.rstrip(b"/").split(b"/")
+    above = (b"/".join([root, *steps[: n + 1]]) for n in range(len(steps)))
+    if any(Path(os.fsdecode(each)).is_symlink() for each in above):
+        yield folder
+        return
+    passes = make_filter(lease.options.include, lease.options.exclude)
+    seen = max(filter(None, (before, lease.cursor)), key=walk_key, default=None)
+    for path in walk(root, after=seen, within=folder):
+        yield path if path == folder or passes(path) else None

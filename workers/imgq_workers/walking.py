@@ -7,7 +7,9 @@ _FILE, _FOLDER, _END = 0, 1, 2
 _Key = tuple[tuple[int, bytes], ...]
 
 
-def walk(root: bytes, *, recursive: bool = True, after: bytes | None = None) -> Iterator[bytes]:
+def walk(
+    root: bytes, *, recursive: bool = True, after: bytes | None = None, within: bytes = b""
+) -> Iterator[bytes]:
     """Yield the paths of all files below root, relative to it, as raw bytes.
 
     In each folder the files come first, then the sub-folders, both in byte order. Links to
@@ -15,11 +17,12 @@ def walk(root: bytes, *, recursive: bool = True, after: bytes | None = None) -> 
     itself, with a / at its end.
     after: a path that was yielded before: go on behind it. Behind a folder is behind all that is
     in it. A folder that was read up to there, and cannot be any more, is yielded itself, too.
+    within: a sub-folder's path, with a / at its end: only what is in it.
     Only one folder's names are in memory at a time, and the folders still to visit.
     Raises OSError if root itself cannot be read.
     """
-    seen = None if after is None else _key(after)
-    folders = [b""]
+    seen = None if after is None else walk_key(after)
+    folders = [within]
     while folders:
         folder = folders.pop()
         try:
@@ -27,16 +30,23 @@ def walk(root: bytes, *, recursive: bool = True, after: bytes | None = None) -> 
         except OSError:
             if not folder:
                 raise
-            if seen is None or _key(folder) > seen:
+            if seen is None or walk_key(folder) > seen:
                 yield folder
             continue
         for name in files:
             path = folder + name
-            if seen is None or _key(path) > seen:
+            if seen is None or walk_key(path) > seen:
                 yield path
         if recursive:
             paths = (folder + name + b"/" for name in reversed(below))
             folders.extend(path for path in paths if seen is None or _may_hold_more(path, seen))
+
+
+def walk_key(path: bytes) -> _Key:
+    """Return a key that sorts paths in walk order; that of a folder ends what is in it."""
+    *parents, name = path.split(b"/")
+    last = (_FILE, name) if name else (_END, b"")
+    return *((_FOLDER, parent) for parent in parents), last
 
 
 def _scan(folder: bytes) -> tuple[list[bytes], list[bytes]]:
@@ -57,13 +67,6 @@ def _leads_to_folder(entry: os.DirEntry[bytes]) -> bool:
         return False
 
 
-def _key(path: bytes) -> _Key:
-    """Return a key that sorts paths in walk order; that of a folder ends what is in it."""
-    *parents, name = path.split(b"/")
-    last = (_FILE, name) if name else (_END, b"")
-    return *((_FOLDER, parent) for parent in parents), last
-
-
 def _may_hold_more(folder: bytes, seen: _Key) -> bool:
-    *key, _ = _key(folder)
+    *key, _ = walk_key(folder)
     return tuple(key) > seen or seen[: len(key)] == tuple(key)
