@@ -32,6 +32,6 @@ def test_a_short_storm_loses_doubles_and_mislabels_nothing() -> None:
 
 
 def test_a_seed_is_a_plan() -> None:
-    first, again, other = (list(islice(make_plan(seed), 500)) for seed in (1, 1, 2))
+    first, again, other = (list(islice(make_plan(seed), 2000)) for seed in (1, 1, 2))
     assert first == again != other
     assert {fault.kind for fault in first} == set(Kind)
