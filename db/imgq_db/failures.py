@@ -68,6 +68,9 @@ class Setback:
     final: bool
 
 
+_HELD_CHUNK = "id = :chunk_id AND token = :token AND owner = :owner AND state = 'leased'"
+_HELD_LISTING = """id = :job_id AND listing_token = :token AND state = 'running'
+    AND listed_at IS NULL"""
 # Chunks side by side that fail at the same model or folder are one failure, not several tries.
 _INSERT = f"""
 INSERT INTO job_failure (job_id, chunk_id, worker, worker_name, kind, why)
@@ -97,11 +100,10 @@ UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL, errors = e
     not_before = imgq_now() + interval '{FIRST_PAUSE_SECONDS} seconds'
         * least(power(2, least(errors, 10)), {LONGEST_PAUSE_SECONDS}),
     failed_by = CASE WHEN :untried THEN CAST(:worker AS uuid) END
-WHERE id = :chunk_id AND token = :token AND owner = :owner AND state = 'leased'
+WHERE {_HELD_CHUNK}
 """
-_GIVE_LISTING_BACK = """
-UPDATE job SET listing_until = NULL
-WHERE id = :job_id AND listing_token = :token AND state = 'running' AND listed_at IS NULL
+_GIVE_LISTING_BACK = f"""
+UPDATE job SET listing_until = NULL WHERE {_HELD_LISTING}
 """
 
 
@@ -137,7 +139,7 @@ def _storable(why: str) -> str:
 def note_failure(connection: Connection, claim: Claim, failure: Failure) -> Setback:
     """Note a failure and give its claim back, in the caller's transaction.
 
-    Raises LeaseLost, for the caller to roll back, if the claim is not held.
+    Raises LeaseLost, and has written nothing, if the claim is not held; its job may be gone.
     """
     keys = {
         **asdict(claim),
@@ -145,14 +147,16 @@ def note_failure(connection: Connection, claim: Claim, failure: Failure) -> Setb
         "kind": failure.kind.value,
         "why": _storable(failure.why),
     }
+    listing = claim.chunk_id is None
+    held = f"job WHERE {_HELD_LISTING}" if listing else f"chunk WHERE {_HELD_CHUNK}"
+    if connection.execute(text(f"SELECT 1 FROM {held} FOR UPDATE"), keys).first() is None:
+        raise LeaseLost(f"a part of job {claim.job_id}")
     connection.execute(text(_INSERT), keys)
     weighed = connection.execute(text(_WEIGH), keys).one()
     repeated = weighed.failures if failure.kind is FailureKind.CHUNK else weighed.own
     doubled = FIRST_PAUSE_SECONDS * 2 ** min(max(repeated - 1, 0), 10)
     pause = float(min(doubled, LONGEST_PAUSE_SECONDS))
     keys["untried"] = weighed.untried
-    give_back = _GIVE_LISTING_BACK if claim.chunk_id is None else _GIVE_BACK
-    if connection.execute(text(give_back), keys).rowcount != 1:
-        raise LeaseLost(f"a part of job {claim.job_id}")
+    connection.execute(text(_GIVE_LISTING_BACK if listing else _GIVE_BACK), keys)
     final = weighed.failures >= failure.kind.least and not weighed.untried
     return Setback(weighed.failures, tuple(weighed.workers), pause, final)

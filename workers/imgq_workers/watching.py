@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from uuid import UUID
@@ -103,15 +103,10 @@ def tell_of_the_dead(engine: Engine, settings: Settings, ring: Ring, *, left: bo
 def report_dead(engine: Engine, settings: Settings) -> int:
     """Tell the database of the processes of this machine that died; return the chunks freed.
 
-    Raises DBAPIError, OSError: what was not told yet stays to be told.
+    Raises the first error only when all were tried: what was not told yet stays to be told.
     """
-    freed = 0
-    for found in find_crumbs(crumb_folder(settings)):
-        if found.dead and has_begun(found):
-            if found.trail is not None:
-                freed += _report(engine, settings, found, found.trail)
-            found.remove()
-    return freed
+    found = find_crumbs(crumb_folder(settings))
+    return _tell(engine, settings, (each for each in found if each.dead and has_begun(each)))
 
 
 def report_left(engine: Engine, settings: Settings) -> int:
@@ -119,12 +114,28 @@ def report_left(engine: Engine, settings: Settings) -> int:
 
     They lived in another control group, whose counters say nothing here.
     """
-    freed = 0
-    for found in find_left(settings):
-        if found.trail is not None:
-            oom = OomKills(-1, found.trail.oom.machine)
-            freed += _report(engine, settings, found, replace(found.trail, oom=oom))
-        found.remove()
+    return _tell(engine, settings, map(_left, find_left(settings)))
+
+
+def _left(found: Found) -> Found:
+    trail = found.trail
+    if trail is None:
+        return found
+    return replace(found, trail=replace(trail, oom=OomKills(-1, trail.oom.machine)))
+
+
+def _tell(engine: Engine, settings: Settings, dead: Iterable[Found]) -> int:
+    freed, untold = 0, None
+    for found in dead:
+        try:
+            if found.trail is not None:
+                freed += _report(engine, settings, found, found.trail)
+            found.remove()
+        except (SQLAlchemyError, OSError) as error:  # the others are told of all the same
+            _log.warning("one_death_not_reported", file=found.path.name, error=str(error).strip())
+            untold = untold or error
+    if untold is not None:
+        raise untold
     return freed
 
 

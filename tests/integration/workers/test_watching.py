@@ -1,6 +1,7 @@
 """What is made of a process that died with a chunk in hand: real processes, real Postgres."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,6 +246,32 @@ def test_what_cannot_be_told_now_is_told_later(
     hurried.dispose()
     assert report_dead(engine, settings) == 1
     assert fetch("SELECT image, crashes FROM suspect") == [(1, 1)]
+
+
+def test_what_died_for_a_job_that_is_gone_is_forgotten(
+    engine: Engine, settings: Settings, start: Start, job: Job
+) -> None:
+    end(start("compute", deed=SEGV)[0])
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM chunk"))
+        connection.execute(text("DELETE FROM job"))
+    assert report_dead(engine, settings) == 0
+    assert list(crumb_folder(settings).iterdir()) == []
+
+
+def test_one_that_cannot_be_told_of_keeps_nobody_else_from_it(
+    engine: Engine, settings: Settings, start: Start, job: Job, fetch: Fetch
+) -> None:
+    end(start(deed=SEGV)[0])
+    (crumbs,) = crumb_folder(settings).glob("*.crumbs")
+    before, after = (UUID(int=n) for n in (0, 2**128 - 1))
+    for number in (before, after):  # a folder in the place where the text of a crash is
+        shutil.copy(crumbs, crumbs.with_name(f"{number}.crumbs"))
+        crumbs.with_name(f"{number}.fault").mkdir()
+    with pytest.raises(IsADirectoryError):
+        report_dead(engine, settings)
+    assert fetch("SELECT image, crashes FROM suspect") == [(1, 1)]
+    assert not crumbs.exists()
 
 
 @pytest.fixture
