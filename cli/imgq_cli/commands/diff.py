@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from imgq_cli.calls import stream_results
+from imgq_cli.calls import get_job, stream_results
 from imgq_cli.client import connect
+from imgq_cli.completeness import exit_of_rows, standing, warn_if_incomplete
 from imgq_cli.diffing import Change, Comparison, Totals, compare
-from imgq_cli.exits import Exit
 from imgq_cli.formats import number, percent
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
+from imgq_cli.shapes import Job
 from imgq_cli.terminal import QUIET, emit_json, err, note, out, printable
 
 if TYPE_CHECKING:
@@ -35,22 +36,32 @@ def command(invocation: Invocation, /, job_a: str, job_b: str, limit: int | None
 
     Pictures are matched by their path below the jobs' folders. A picture without a label is
     shown as its error code in brackets. Off a terminal the changes are CSV.
+
+    Of a job that still runs, was cancelled or failed the rows that there are take part; stderr says
+    how many, and the exit code is 8, 9 or 7.
     """
     client = connect(invocation)
-    first, second = resolve_job(client, job_a), resolve_job(client, job_b)
-    with compare(stream_results(client, first), stream_results(client, second)) as comparison:
-        _show(invocation, comparison, limit)
-    return Exit.OK
+    jobs = [get_job(client, resolve_job(client, job)) for job in (job_a, job_b)]
+    first, second = (stream_results(client, job["id"]) for job in jobs)
+    with compare(first, second) as comparison:
+        _show(invocation, comparison, jobs, limit)
+    if not invocation.json:
+        for job in jobs:
+            warn_if_incomplete(job)
+    return exit_of_rows(*jobs)
 
 
-def _show(invocation: Invocation, comparison: Comparison, limit: int | None) -> None:
+def _show(
+    invocation: Invocation, comparison: Comparison, jobs: list[Job], limit: int | None
+) -> None:
     totals = comparison.totals()
     if invocation.json:
         changes = [
             {name: getattr(change, name) for name in FIELDS} for change in comparison.changes(limit)
         ]
         counts = {name: getattr(totals, name) for name in ("same", "changed", "only_a", "only_b")}
-        emit_json({**counts, "changes": changes})
+        standings = dict(zip(("job_a", "job_b"), map(standing, jobs), strict=True))
+        emit_json({**counts, **standings, "changes": changes})
         return
     if sys.stdout.isatty():
         limit = limit or 50

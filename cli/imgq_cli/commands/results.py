@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from imgq_cli.calls import get_results, iterate_results
+from imgq_cli.calls import get_job, get_results, iterate_results
 from imgq_cli.client import Client, connect
+from imgq_cli.completeness import exit_of_rows, standing, warn_if_incomplete
 from imgq_cli.errors import CliError, UsageFault
 from imgq_cli.exits import Exit
 from imgq_cli.exports import FORMATS, check_output, export, format_of, unbroken
@@ -21,7 +22,7 @@ from imgq_cli.formats import number, percent, short_id
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
 from imgq_cli.params import Place
-from imgq_cli.shapes import Result
+from imgq_cli.shapes import Job, Result
 from imgq_cli.terminal import BAD, QUIET, emit_json, err, note, out, printable, printable_lines
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def command(
     sort: str | None,
     **filters: Any,
 ) -> int:
-    """Show or download the labels of a job."""
+    """Show or download the labels of a job.
+
+    Of a job that still runs, was cancelled or failed these are the rows that there are, and stderr
+    says how many. With -o the exit code then is that of the job: 8, 9 or 7.
+    """
     chosen = _format(format_, output)
     if sort and chosen != TABLE and not invocation.json:
         raise UsageFault(
@@ -72,18 +77,23 @@ def command(
         )
     client = connect(invocation)
     uid = resolve_job(client, job)
+    # Asked before its rows: what comes later than this is not missed without a word.
+    found = get_job(client, uid)
     with _hinted(uid, filters["label"]):
         if output is not None:
             size_bytes = export(client, uid, output, format=chosen, filters=filters)
-            _show_written(invocation, uid, output, size_bytes)
+            _show_written(invocation, found, output, size_bytes)
         elif invocation.json:
             page = {"limit": min(limit, 500), "cursor": cursor, "sort": sort}
-            emit_json(get_results(client, uid, {**filters, **page}))
+            rows = get_results(client, uid, {**filters, **page})
+            emit_json({**rows, "job": standing(found)})
         elif chosen == TABLE:
             _show_table(client, uid, {**filters, "sort": sort}, limit)
         else:
             _print_export(client, uid, chosen, filters)
-    return Exit.OK
+    if not invocation.json:
+        warn_if_incomplete(found)
+    return Exit.OK if output is None else exit_of_rows(found)
 
 
 @contextmanager
@@ -101,9 +111,10 @@ def _hinted(uid: str, label: str | None) -> Iterator[None]:
         raise
 
 
-def _show_written(invocation: Invocation, uid: str, output: Path, size_bytes: int) -> None:
+def _show_written(invocation: Invocation, job: Job, output: Path, size_bytes: int) -> None:
     if invocation.json:
-        emit_json({"id": uid, "file": str(output), "size_bytes": size_bytes})
+        written = {"id": job["id"], "file": str(output), "size_bytes": size_bytes}
+        emit_json({**written, "job": standing(job)})
     else:
         err().print(f"Written to {printable(str(output))} ({number(size_bytes)} bytes)")
 
@@ -128,6 +139,7 @@ def _print_export(client: Client, uid: str, format_: str, filters: dict[str, Any
         whole = unbroken(pieces, format_)
         for piece in _shown(whole) if sys.stdout.isatty() else whole:
             sys.stdout.buffer.write(piece)
+    sys.stdout.flush()
 
 
 def _shown(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -9,9 +9,9 @@ import rich_click as click
 
 from imgq_cli.calls import get_job, stream_results
 from imgq_cli.client import connect
+from imgq_cli.completeness import exit_of_rows, standing, warn_if_incomplete
 from imgq_cli.dry_runs import labelling_command
 from imgq_cli.errors import CliError, NotFound, UsageFault
-from imgq_cli.exits import Exit
 from imgq_cli.formats import count, number, short_id
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.jobrefs import resolve_job
@@ -39,6 +39,9 @@ def command(invocation: Invocation, /, job: str, into: str, way: Way) -> int:
     What failed goes to _failed, what was below --min-confidence to _unsure; what was skipped
     stays. A file that is there already is never overwritten, so it can be run again. The
     pictures must be on this machine's disk.
+
+    Of a job that was cancelled or failed the pictures that it labelled are sorted; stderr says how
+    many, and the exit code is 9 or 7.
     """
     target = absolute(into)
     client = connect(invocation)
@@ -52,9 +55,9 @@ def command(invocation: Invocation, /, job: str, into: str, way: Way) -> int:
         outcomes[outcome] += 1
         if outcome is Outcome.PLACED:
             groups[group_of(row) or ""] += 1
-    _report(invocation, target, outcomes, groups)
+    _report(invocation, found, target, outcomes, groups)
     _check_outcomes(source, outcomes)
-    return Exit.OK
+    return exit_of_rows(found)
 
 
 def _source(job: Job) -> Path:
@@ -103,11 +106,16 @@ def _place(row: Result, source: Path, target: Path, way: Way) -> Outcome:
 
 
 def _report(
-    invocation: Invocation, target: Path, outcomes: Counter[Outcome], groups: Counter[str]
+    invocation: Invocation,
+    job: Job,
+    target: Path,
+    outcomes: Counter[Outcome],
+    groups: Counter[str],
 ) -> None:
     if invocation.json:
         counts = {outcome.value: outcomes[outcome] for outcome in Outcome}
-        emit_json({"into": str(target), **counts, "folders": dict(groups)})
+        about = {"into": str(target), "job": standing(job)}
+        emit_json({**about, **counts, "folders": dict(groups)})
         return
     console = err()
     for name, images in groups.most_common():
@@ -122,3 +130,4 @@ def _report(
     for outcome, words in told.items():
         if outcomes[outcome]:
             console.print(f"{number(outcomes[outcome])} {words}", style=QUIET)
+    warn_if_incomplete(job)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from imgq_cli.exits import Exit
 from imgq_cli.fakes import Answer, FakeServer
 
 Imgq = Callable[..., Result]
@@ -16,7 +17,7 @@ B = "01997c5f-0000-7000-8000-0000bbbb2222"
 
 
 @pytest.fixture(autouse=True)
-def two_jobs(server: FakeServer, make_result: Make) -> None:
+def two_jobs(server: FakeServer, make_result: Make, make_job: Make) -> None:
     failed = {"error": {"code": "corrupt"}, "status": "failed", "confidence": None}
     first = [
         make_result("same.jpg"),
@@ -32,6 +33,7 @@ def two_jobs(server: FakeServer, make_result: Make) -> None:
     for uid, rows in ((A, first), (B, second)):
         lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
         server.on("GET", f"/v1/jobs/{uid}/results.jsonl", Answer(lines))
+        server.on("GET", f"/v1/jobs/{uid}", Answer(make_job("succeeded", id=uid)))
 
 
 def test_json_has_the_counts_and_the_changes(imgq: Imgq) -> None:
@@ -42,6 +44,8 @@ def test_json_has_the_counts_and_the_changes(imgq: Imgq) -> None:
         "changed": 2,
         "only_a": 1,
         "only_b": 0,
+        "job_a": {"state": "succeeded", "done": 4, "total": 6},
+        "job_b": {"state": "succeeded", "done": 4, "total": 6},
         "changes": [
             {
                 "path": "broken.jpg",
@@ -87,3 +91,12 @@ def test_a_results_stream_that_broke_is_no_difference(server: FakeServer, imgq: 
     result = imgq("diff", A, B)
 
     assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_a_job_with_rows_missing_is_told_of(server: FakeServer, imgq: Imgq, make_job: Make) -> None:
+    server.on("GET", f"/v1/jobs/{B}", Answer(make_job("cancelled", id=B)))
+
+    result = imgq("diff", A, B)
+
+    assert (result.exit_code, len(result.stdout.splitlines())) == (Exit.CANCELLED, 3)
+    assert " was cancelled: 4 of 6 files had a row." in result.stderr

@@ -26,6 +26,12 @@ BROKEN = {
 }
 
 
+@pytest.fixture(autouse=True)
+def job(server: FakeServer, make_job: MakeResult) -> None:
+    """The job has ended."""
+    server.on("GET", f"/v1/jobs/{UID}", Answer(make_job("succeeded")))
+
+
 @pytest.mark.parametrize("flags", ["--format table", "--format csv", "--json", "-o x.csv"])
 @pytest.mark.parametrize("hint", [None, "Did you mean 'daisy'?"])
 def test_an_unknown_label_is_refused_with_something_to_try(
@@ -108,7 +114,7 @@ def test_filters_and_order_reach_the_server(server: FakeServer, imgq: Imgq) -> N
 
     imgq("results", UID, *flags.split(), "--sort", "-confidence", "-n", "3")
 
-    assert server.requests[0].query == {
+    assert server.requests[-1].query == {
         "label": ["x"],
         "status": ["ok"],
         "min_confidence": ["0.5"],
@@ -124,13 +130,14 @@ def test_a_pipe_gets_csv_as_the_server_wrote_it(server: FakeServer, imgq: Imgq) 
     assert imgq("results", UID).stdout_bytes == CSV
 
 
-def test_json_is_the_page_of_the_rest_api(
+def test_json_is_the_page_of_the_rest_api_and_how_far_the_job_was(
     server: FakeServer, imgq: Imgq, make_result: MakeResult
 ) -> None:
     page = {"items": [make_result()], "next_cursor": "c"}
     server.on("GET", RESULTS, Answer(page))
 
-    assert json.loads(imgq("results", UID, "--json").stdout) == page
+    standing = {"state": "succeeded", "done": 4, "total": 6}
+    assert json.loads(imgq("results", UID, "--json").stdout) == page | {"job": standing}
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.JSONL", "out.parquet"])
@@ -243,3 +250,55 @@ def test_a_mark_that_is_a_files_name_is_not_taken_for_a_break() -> None:
     pieces = [b"path,status\r\n", b"x#export-broken,ok\r\n"]
 
     assert list(unbroken(iter(pieces), "csv")) == pieces
+
+
+INCOMPLETE = [
+    ("running", {}, "still runs: 4 of 6 files had a row. imgq watch", Exit.STILL_RUNNING),
+    ("running", {"total": None}, "still runs: 4 files had a row, and its", Exit.STILL_RUNNING),
+    ("cancelled", {}, "was cancelled: 4 of 6 files had a row.", Exit.CANCELLED),
+    ("failed", {}, "failed: 4 of 6 files had a row.", Exit.JOB_FAILED),
+]
+
+
+@pytest.mark.parametrize(("state", "progress", "words", "code"), INCOMPLETE)
+def test_a_file_of_a_job_with_rows_missing_says_how_many_there_are(
+    server: FakeServer,
+    imgq: Imgq,
+    make_job: MakeResult,
+    state: str,
+    progress: dict[str, Any],
+    words: str,
+    code: Exit,
+) -> None:
+    server.on("GET", f"/v1/jobs/{UID}", Answer(make_job(state, **progress)))
+    server.on("GET", f"{RESULTS}.csv", Answer(CSV))
+
+    result = imgq("results", UID, "-o", "labels.csv")
+    in_json = json.loads(imgq("results", UID, "-o", "labels.csv", "--json").stdout)
+
+    assert (result.exit_code, Path("labels.csv").read_bytes()) == (code, CSV)
+    assert f" {words}" in result.stderr
+    assert in_json["job"] == {"state": state, "done": 4, "total": 6} | progress
+
+
+def test_a_stream_of_a_job_that_runs_is_a_success_with_a_word_on_stderr(
+    server: FakeServer, imgq: Imgq, make_job: MakeResult
+) -> None:
+    server.on("GET", f"/v1/jobs/{UID}", Answer(make_job("running")))
+    server.on("GET", f"{RESULTS}.csv", Answer(CSV))
+
+    result = imgq("results", UID)
+
+    assert (result.exit_code, result.stdout_bytes) == (Exit.OK, CSV)
+    assert "4 of 6 files had a row" in result.stderr
+
+
+def test_a_job_that_failed_with_every_row_is_exported_without_a_word(
+    server: FakeServer, imgq: Imgq, make_job: MakeResult
+) -> None:
+    server.on("GET", f"/v1/jobs/{UID}", Answer(make_job("failed", done=6)))
+    server.on("GET", f"{RESULTS}.csv", Answer(CSV))
+
+    result = imgq("results", UID, "-o", "labels.csv")
+
+    assert (result.exit_code, "Warning" in result.stderr) == (Exit.OK, False)

@@ -105,6 +105,18 @@ def test_a_job_that_runs_is_not_sorted_yet(
     assert not (tmp_path / "sorted").exists()
 
 
+def test_what_a_cancelled_job_labelled_is_sorted_and_the_rest_told_of(
+    source: Path, imgq: Imgq, server: FakeServer, make_job: Make, tmp_path: Path
+) -> None:
+    job = make_job("cancelled", source={"uri": f"file://{source}"})
+    server.on("GET", f"/v1/jobs/{UID}", Answer(job))
+
+    result = imgq("sort", UID, "--into", tmp_path / "sorted")
+
+    assert (result.exit_code, contents(tmp_path / "sorted")) == (Exit.CANCELLED, SORTED)
+    assert " was cancelled: 4 of 6 files had a row." in result.stderr
+
+
 @pytest.mark.parametrize("uri", ["root:photos/x", "file:///not/on/this/disk"])
 def test_pictures_of_another_disk_cannot_be_sorted(
     source: Path, imgq: Imgq, server: FakeServer, make_job: Make, tmp_path: Path, uri: str
