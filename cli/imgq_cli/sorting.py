@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
@@ -62,16 +63,38 @@ def place(row: Result, source: Path, into: Path, way: Way) -> Outcome:
     origin, target = source / relative, into / group / relative
     if os.path.lexists(target):
         return Outcome.THERE_ALREADY
+    if way is Way.MOVE and origin.is_symlink():
+        return _move_linked(origin, target, source, into / group)
+    return _place_file(origin, target, _PLACERS[way])
+
+
+def _place_file(origin: Path, target: Path, placer: Callable[[Path, Path], None]) -> Outcome:
     if not origin.is_file():
-        return Outcome.SKIPPED if os.path.lexists(origin) else Outcome.GONE
+        there = os.path.lexists(origin) and not origin.is_symlink()
+        return Outcome.SKIPPED if there else Outcome.GONE
     if not os.access(origin, os.R_OK):
         return Outcome.UNREADABLE
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _PLACERS[way](origin, target)
+        placer(origin, target)
     except FileExistsError:
         return Outcome.THERE_ALREADY
     return Outcome.PLACED
+
+
+def _move_linked(link: Path, target: Path, source: Path, folder: Path) -> Outcome:
+    """Put what a link leads to where the link's label says, and take the link away.
+
+    folder: the label's folder. The same picture has the same label: if it was moved before, it is
+    in there.
+    """
+    picture, root = Path(os.path.realpath(link)), Path(os.path.realpath(source))
+    if not picture.exists() and picture.is_relative_to(root):
+        picture = folder / picture.relative_to(root)
+    outcome = _place_file(picture, target, _copy)
+    if outcome is Outcome.PLACED:
+        link.unlink()
+    return outcome
 
 
 def group_of(row: Result) -> str | None:

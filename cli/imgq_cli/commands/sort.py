@@ -27,13 +27,12 @@ from imgq_cli.terminal import QUIET, emit_json, err, printable
 @click.argument("job")
 @click.option("--into", required=True, metavar="DIR",
               help="Where the folders go; made if it is not there.")  # fmt: skip
-@click.option("--copy", "way", flag_value=Way.COPY, default=Way.COPY, type=Way,
-              help="Copy the pictures. This is the default.")  # fmt: skip
-@click.option("--link", "way", flag_value=Way.LINK, type=Way,
-              help="Make symbolic links to the pictures.")  # fmt: skip
-@click.option("--move", "way", flag_value=Way.MOVE, type=Way, help="Move the pictures.")
+@click.option("--copy", is_flag=True, help="Copy the pictures. This is the default.")
+@click.option("--link", is_flag=True, help="Make symbolic links to the pictures.")
+@click.option("--move", is_flag=True,
+              help="Move the pictures; a link becomes a copy of what it leads to.")  # fmt: skip
 @pass_invocation
-def command(invocation: Invocation, /, job: str, into: str, way: Way) -> int:
+def command(invocation: Invocation, /, job: str, into: str, **ways: bool) -> int:
     """Put the pictures of a job into one folder for each label.
 
     What failed goes to _failed, what was below --min-confidence to _unsure; what was skipped
@@ -43,7 +42,7 @@ def command(invocation: Invocation, /, job: str, into: str, way: Way) -> int:
     Of a job that was cancelled or failed the pictures that it labelled are sorted; stderr says how
     many, and the exit code is 9 or 7.
     """
-    target = absolute(into)
+    target, way = absolute(into), _way(ways)
     client = connect(invocation)
     found = get_job(client, resolve_job(client, job))
     source = _source(found)
@@ -58,6 +57,14 @@ def command(invocation: Invocation, /, job: str, into: str, way: Way) -> int:
     _report(invocation, found, target, outcomes, groups)
     _check_outcomes(source, outcomes)
     return exit_of_rows(found)
+
+
+def _way(ways: dict[str, bool]) -> Way:
+    asked = [way for way in Way if ways[way.value]]
+    if len(asked) > 1:
+        flags = " and ".join(f"--{way.value}" for way in asked)
+        raise UsageFault(f"{flags} do not go together.", hint=f"leave all but --{asked[0]} out")
+    return asked[0] if asked else Way.COPY
 
 
 def _source(job: Job) -> Path:

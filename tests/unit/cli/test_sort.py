@@ -38,11 +38,14 @@ def source(tmp_path: Path, server: FakeServer, make_job: Make, make_result: Make
         make_result("gone.jpg", "daisy"),
         make_result("../outside.jpg", "daisy"),
     ]
+    answer_with(server, make_job("succeeded", source={"uri": f"file://{folder}"}), rows)
+    return folder
+
+
+def answer_with(server: FakeServer, job: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-    job = make_job("succeeded", source={"uri": f"file://{folder}"})
     server.on("GET", f"/v1/jobs/{UID}", Answer(job))
     server.on("GET", f"/v1/jobs/{UID}/results.jsonl", Answer(lines))
-    return folder
 
 
 SORTED = {
@@ -74,6 +77,57 @@ def test_links_point_at_the_originals(source: Path, imgq: Imgq, tmp_path: Path) 
     imgq("sort", UID, "--into", tmp_path / "sorted", "--link")
 
     assert (tmp_path / "sorted/_unsure/b.jpg").readlink() == source / "b.jpg"
+
+
+@pytest.mark.parametrize("ways", ["--copy --move", "--move --link", "--link --copy"])
+def test_two_ways_at_once_are_refused(
+    source: Path, imgq: Imgq, server: FakeServer, tmp_path: Path, ways: str
+) -> None:
+    result = imgq("sort", UID, "--into", tmp_path / "sorted", *ways.split())
+
+    assert (result.exit_code, server.requests) == (Exit.USAGE, [])
+    assert " do not go together." in result.stderr
+
+
+@pytest.mark.parametrize("names", ["a.jpg z/link.jpg", "z.jpg a/link.jpg", "m.jpg a/a.jpg z/z.jpg"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_links_are_moved_as_the_pictures_they_lead_to_in_any_order(
+    imgq: Imgq,
+    server: FakeServer,
+    make_job: Make,
+    make_result: Make,
+    tmp_path: Path,
+    names: str,
+    turned: bool,
+) -> None:
+    picture, *links = names.split()
+    folder = tmp_path / "pictures"
+    for before, name in zip([picture, *links], links, strict=False):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).symlink_to(f"../{before}")
+    (folder / picture).write_text("the picture")
+    rows = [make_result(name) for name in names.split()][:: -1 if turned else 1]
+    answer_with(server, make_job("succeeded", source={"uri": f"file://{folder}"}), rows)
+
+    result = imgq("sort", UID, "--into", tmp_path / "sorted", "--move", "--json")
+
+    assert json.loads(result.stdout)["placed"] == len(rows)
+    assert contents(tmp_path / "sorted/daisy") == {
+        os.fsencode(name): "the picture" for name in names.split()
+    }
+    assert not [path for path in tmp_path.rglob("*.jpg") if path.is_symlink()]
+
+
+def test_a_link_that_leads_nowhere_is_gone_and_stays(
+    imgq: Imgq, source: Path, server: FakeServer, tmp_path: Path
+) -> None:
+    (source / "gone.jpg").symlink_to("nowhere.jpg")
+
+    result = imgq("sort", UID, "--into", tmp_path / "sorted", "--move", "--json")
+
+    document = json.loads(result.stdout)
+    assert (document["gone"], document["skipped"]) == (1, 2)
+    assert (source / "gone.jpg").is_symlink()
 
 
 @pytest.mark.parametrize("way", ["--copy", "--link", "--move"])
