@@ -137,7 +137,9 @@ class Settings(BaseSettings):
         32, ge=1, le=1024, description="Files that a thread takes at once, at most."
     )
     decode_threads: int | None = Field(
-        None, ge=1, description="Threads that each read, decode and compute. Default: the cores."
+        None,
+        ge=1,
+        description="Threads that each read, decode and compute. Default: IMGQ_TORCH_THREADS.",
     )
     decode_seconds: float = Field(
         60,

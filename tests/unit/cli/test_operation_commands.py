@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from imgq_cli.commands.worker import command as worker
 from imgq_cli.exits import Exit
 from imgq_cli.fakes import Answer, FakeServer
 from imgq_cli.stack.orphans import ourselves
 from imgq_cli.stack.state import State, StateFile
+from imgq_db.settings import Settings
 
 Imgq = Callable[..., Result]
 UID = "01997c5e-0000-7000-8000-00000abcdef1"
@@ -243,6 +245,14 @@ def test_a_process_command_becomes_that_process(
     imgq(*typed.split())
 
     assert became == [(program.split(), settings)]
+
+
+@pytest.mark.parametrize("option", ["batch_size", "decode_threads", "torch_threads"])
+def test_a_workers_option_says_what_its_setting_says(option: str) -> None:
+    texts = {found.name: getattr(found, "help", None) for found in worker.params}
+    meaning = (Settings.model_fields[option].description or "").partition(" Default")[0]
+
+    assert (texts[option] or "").startswith(meaning)
 
 
 def test_a_process_command_tells_of_a_bad_settings_file_in_words(
