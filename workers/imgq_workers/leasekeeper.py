@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from imgq_db.chunks import ChunkLease, holds_lease, renew_lease
 from imgq_db.listing import ListingLease, renew_listing
@@ -53,9 +53,9 @@ def _keep_listing(context: WorkerContext, lease: ListingLease, ended: threading.
         try:
             if not renew_listing(context.engine, lease, lease_seconds=settings.lease_seconds):
                 return
-        except DBAPIError as error:
+        except SQLAlchemyError as error:  # also one of the pool's own: none was free in time
             # Each commit of the listing is fenced; the next round asks again.
-            _log.warning("listing_not_renewed", error=str(error.orig).strip())
+            _log.warning("listing_not_renewed", error=str(error).strip())
 
 
 @contextmanager
@@ -87,9 +87,9 @@ def _keep(
                 keeper.lost.set()
             elif renew:
                 renew_at = time.monotonic() + settings.beat_seconds
-        except DBAPIError as error:
+        except SQLAlchemyError as error:  # also one of the pool's own: none was free in time
             # The commit is fenced, so working on blindly is safe; the next round asks again.
-            _log.warning("lease_not_renewed", chunk=lease.chunk_id, error=str(error.orig).strip())
+            _log.warning("lease_not_renewed", chunk=lease.chunk_id, error=str(error).strip())
 
 
 def _look(context: WorkerContext, lease: ChunkLease, keeper: Keeper, *, renew: bool) -> bool:

@@ -13,7 +13,7 @@ import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from imgq_db.engine import make_engine
 from imgq_db.errors import SchemaOutdated
@@ -163,5 +163,5 @@ def _tell(what: Callable[[], None]) -> None:
     """Tell the database something of this worker, which must not end if that is away."""
     try:
         what()
-    except DBAPIError as error:
-        _log.warning("beat_missed", error=str(error.orig).strip())
+    except SQLAlchemyError as error:
+        _log.warning("beat_missed", error=str(error).strip())

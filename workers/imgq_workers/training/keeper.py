@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from imgq_db.training.leases import TrainingLease, holds_training, renew_training
 from imgq_db.workers import is_draining
@@ -60,8 +60,8 @@ def _keep(
             if is_draining(context.engine, context.worker_uid):
                 keeper.draining.set()
             told_at = now
-        except DBAPIError as error:
-            _log.warning("lease_not_renewed", error=str(error.orig).strip())
+        except SQLAlchemyError as error:
+            _log.warning("lease_not_renewed", error=str(error).strip())
             # Somebody else may have it by now: two trainings at once would waste a machine.
             held = now - told_at < settings.train_lease_seconds
         if not held:

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from imgq_db.engine import is_outage
 from imgq_db.errors import LeaseLost
@@ -86,9 +86,9 @@ def _store(
         store_events(context.engine, lease, heard.unstored)
     except LeaseLost:
         keeper.lost.set()
-    except DBAPIError as error:
+    except SQLAlchemyError as error:
         if is_outage(error) and not keeper.lost.is_set():
-            _log.warning("events_wait", error=str(error.orig).strip())
+            _log.warning("events_wait", error=str(error).strip())
             return
         if not is_outage(error):
             raise
