@@ -8,6 +8,7 @@ from threading import Event
 from typing import Self
 
 from imgq_db.chunks import ChunkLease, Model
+from imgq_trainer.errors import DeviceBroken
 from imgq_workers.classifying import classify_chunk
 from imgq_workers.context import WorkerContext
 
@@ -81,13 +82,20 @@ class Lanes:
         self._context.breadcrumbs.take(lease)
         # Or another worker settled its precision just now.
         if lease.suspects or self.only not in (None, lease.model):
-            self.await_all()
+            self._await_all_for(lease)
         if lease.model != self._model:
             self._model, self._model_since = lease.model, time.monotonic()
         handed_out = Event()
         result = self._threads.submit(self._classify, lease, handed_out)
         result.add_done_callback(lambda _: handed_out.set())
         self._underway.append(_Lane(lease, handed_out, result))
+
+    def _await_all_for(self, lease: ChunkLease) -> None:
+        try:
+            self.await_all()
+        except BaseException:
+            self._context.breadcrumbs.drop(lease)  # its work never begins
+            raise
 
     def _classify(self, lease: ChunkLease, handed_out: Event) -> bool:
         try:
@@ -96,6 +104,12 @@ class Lanes:
             self._context.breadcrumbs.drop(lease)
 
     def _gather(self) -> None:
-        done = [lane.result for lane in self._underway if lane.result.done()]
-        self._underway = [lane for lane in self._underway if not lane.result.done()]
-        self.finished += sum(result.result() for result in done)
+        """Forget the chunks that are done; raise what one of them raised."""
+        done = [lane for lane in self._underway if lane.result.done()]  # asked once
+        self._underway = [lane for lane in self._underway if lane not in done]
+        errors = [error for lane in done if (error := lane.result.exception()) is not None]
+        self.finished += sum(
+            lane.result.result() for lane in done if lane.result.exception() is None
+        )
+        if errors:  # of several the one that ends the process
+            raise next((each for each in errors if isinstance(each, DeviceBroken)), errors[0])

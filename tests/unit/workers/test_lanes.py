@@ -1,0 +1,86 @@
+"""Lanes whose chunks end at any moment, and in any way."""
+
+from concurrent.futures import Future
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from imgq_db.chunks import ChunkLease
+from imgq_db.crashes import Suspect
+from imgq_db.options import ClassifyOptions
+from imgq_trainer.errors import DeviceBroken
+from imgq_workers.breadcrumbs import Breadcrumbs, untold_breadcrumbs
+from imgq_workers.lanes import Lanes, _Lane
+from imgq_workers.trails import MOST_CHUNKS
+
+BROKEN, AWAY = DeviceBroken("cuda:0", "illegal memory access"), ConnectionError("away")
+
+
+class Late(Future[bool]):
+    """A chunk that is done only from the second question on."""
+
+    asked = False
+
+    def done(self) -> bool:
+        before, self.asked = self.asked, True
+        return before
+
+
+def lease(chunk_id: int, *suspects: Suspect) -> ChunkLease:
+    options, uid = ClassifyOptions(), UUID(int=7)
+    return ChunkLease(
+        chunk_id, 7, uid, uid, 1, 0, (b"a",), "root:x/", options, 1, "exact", suspects=suspects
+    )
+
+
+def ended(outcome: bool | Exception, result: Future[bool] | None = None) -> _Lane:
+    result = result or Future()
+    if isinstance(outcome, Exception):
+        result.set_exception(outcome)
+    else:
+        result.set_result(outcome)
+    return _Lane(lease(1), Event(), result)
+
+
+@pytest.fixture
+def crumbs() -> Breadcrumbs:
+    return untold_breadcrumbs(owner=UUID(int=1), worker=UUID(int=2), threads=2)
+
+
+@pytest.fixture
+def lanes(crumbs: Breadcrumbs) -> Lanes:
+    settings = SimpleNamespace(batch_size=32, chunk_size=256)
+    context: Any = SimpleNamespace(
+        settings=settings, crew=SimpleNamespace(runs_underway=4), breadcrumbs=crumbs
+    )
+    return Lanes(context)
+
+
+def test_a_chunk_that_ends_while_the_others_are_asked_is_not_lost(lanes: Lanes) -> None:
+    lanes._underway = [ended(True), ended(BROKEN, Late())]
+    lanes._gather()
+    assert (lanes.finished, len(lanes._underway)) == (1, 1)
+    with pytest.raises(DeviceBroken):
+        lanes._gather()
+
+
+def test_of_what_several_chunks_raised_the_worst_is_told_and_the_others_counted(
+    lanes: Lanes,
+) -> None:
+    lanes._underway = [ended(AWAY), ended(BROKEN), ended(True), ended(False)]
+    with pytest.raises(DeviceBroken):
+        lanes._gather()
+    assert (lanes.finished, lanes._underway) == (1, [])
+
+
+def test_a_chunk_that_cannot_begin_leaves_no_breadcrumb(lanes: Lanes, crumbs: Breadcrumbs) -> None:
+    for chunk_id in range(MOST_CHUNKS + 1):
+        lanes._underway = [ended(AWAY)]
+        with pytest.raises(ConnectionError):
+            lanes.start(
+                lease(chunk_id, Suspect(0, 1, 0, 0, 0, "worker_crash", "it ended a worker"))
+            )
+    assert not crumbs._chunks
