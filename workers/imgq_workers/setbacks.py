@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from imgq_db.failures import FailureKind
 from imgq_db.fairness import LeftAlone
 
+#: Of so many jobs it is known that their last chunk here raised: most end without another one.
+MOST_RAISED = 1000
+
 
 @dataclass(slots=True)
 class Setbacks:
@@ -19,7 +22,7 @@ class Setbacks:
     clock: Callable[[], float] = time.monotonic
     _jobs: dict[int, float] = field(default_factory=dict)
     _versions: dict[int, float] = field(default_factory=dict)
-    _in_a_row: dict[int, int] = field(default_factory=dict)
+    _raised: dict[int, None] = field(default_factory=dict)  # longest ago first
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def leave(
@@ -34,13 +37,16 @@ class Setbacks:
                 self._jobs[job_id] = until
 
     def _again(self, job_id: int) -> bool:
-        self._in_a_row[job_id] = self._in_a_row.get(job_id, 0) + 1
-        return self._in_a_row[job_id] > 1
+        again = job_id in self._raised
+        self._raised[job_id] = None
+        if len(self._raised) > MOST_RAISED:
+            del self._raised[next(iter(self._raised))]
+        return again
 
     def finished(self, job_id: int) -> None:
         """Forget a job's chunks that raised: it did another one."""
         with self._turn:
-            self._in_a_row.pop(job_id, None)
+            self._raised.pop(job_id, None)
 
     def left(self) -> LeftAlone:
         """Return what not to claim now."""

@@ -4,7 +4,7 @@ import pytest
 
 from imgq_db.failures import FailureKind
 from imgq_db.fairness import LeftAlone
-from imgq_workers.setbacks import Setbacks
+from imgq_workers.setbacks import MOST_RAISED, Setbacks
 
 
 class Clock:
@@ -59,3 +59,11 @@ def test_a_chunk_that_is_finished_forgets_those_that_raised(setbacks: Setbacks) 
     setbacks.finished(1)
     setbacks.leave(FailureKind.CHUNK, job_id=1, seconds=1)
     assert setbacks.left() == LeftAlone()
+
+
+def test_of_jobs_that_end_elsewhere_no_more_than_some_are_remembered(setbacks: Setbacks) -> None:
+    for job_id in range(3 * MOST_RAISED):
+        setbacks.leave(FailureKind.CHUNK, job_id=job_id, seconds=1)
+    assert len(setbacks._raised) == MOST_RAISED
+    setbacks.leave(FailureKind.CHUNK, job_id=job_id, seconds=1)
+    assert setbacks.left() == LeftAlone(jobs=(job_id,))
