@@ -8,16 +8,19 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.exc import DBAPIError
 
+from imgq_db.cancelling import end_job
 from imgq_db.crashes import SUSPECTS, Suspect, suspects_from_row
 from imgq_db.engine import LAZILY, single_statements
-from imgq_db.errors import LeaseLost
+from imgq_db.errors import LeaseLost, OptionInvalid
 from imgq_db.failpoints import failpoint
 from imgq_db.fairness import JOB_ORDER, NOTHING, TURN_SECONDS, LeftAlone
+from imgq_db.jobs import unreadable_options
 from imgq_db.leases import is_over, was_set_back
 from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
 from imgq_db.manifests import unpack_names
 from imgq_db.options import AUTO, ClassifyOptions
 from imgq_db.precisions import settle
+from imgq_db.stored_options import read_options
 
 
 class OtherModelNext(Exception):
@@ -63,6 +66,8 @@ class ChunkLease:
 _DONE = "id = :chunk_id AND token = :token AND state = 'done'"
 # Nobody but its owner may touch a claim: a claim that the server forgot gives its token again.
 _HELD = "id = :chunk_id AND token = :token AND owner = :owner AND state = 'leased'"
+
+_RELEASE = f"UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL WHERE {_HELD}"
 
 #: A worker leaves a chunk that it failed at to the others for so long.
 LEFT_TO_OTHERS_SECONDS = 10
@@ -134,6 +139,7 @@ def claim_chunk(
     choice open. preferred: of the jobs with the same priority, those with this
     model go first. only: claim of no other model; raises OtherModelNext if one is next.
     worker: whose failures count, None for nobody's. left: what the worker leaves alone for now.
+    A job whose options nobody can do any more ends failed.
     """
     able = {
         "roots": list(roots),
@@ -153,8 +159,21 @@ def claim_chunk(
                 failpoint("claim.committed", str(row.job_uid))
                 if job.due:
                     connection.execute(text(_SERVED), keys)
-                return _lease(row, owner, _settled(row, precisions))
+                try:
+                    return _lease(row, owner, _settled(row, precisions))
+                except OptionInvalid as error:
+                    _end_unreadable(
+                        engine, connection, keys | {"chunk_id": row.id, "token": row.token}, error
+                    )
     return None
+
+
+def _end_unreadable(
+    engine: Engine, connection: Connection, claim: dict[str, Any], error: OptionInvalid
+) -> None:
+    """End the job of a claim whose options nobody can do, and leave no lease behind."""
+    connection.execute(text(_RELEASE), claim)
+    end_job(engine, claim["job_id"], unreadable_options(error))
 
 
 def _in_turn(
@@ -193,11 +212,7 @@ def holds_lease(engine: Engine, lease: ChunkLease) -> bool:
 
 def release_chunk(engine: Engine, lease: ChunkLease) -> bool:
     """Give a chunk back untouched, for anybody to claim at once."""
-    return _execute(
-        engine,
-        f"UPDATE chunk SET state = 'pending', owner = NULL, lease_until = NULL WHERE {_HELD}",
-        lease,
-    )
+    return _execute(engine, _RELEASE, lease)
 
 
 def let_go(engine: Engine, lease: ChunkLease) -> bool:
@@ -313,7 +328,7 @@ def _lease(row: Any, owner: UUID, precision: str) -> ChunkLease:
         first_image=row.first_image,
         names=unpack_names(row.manifest),
         source=row.source,
-        options=ClassifyOptions.from_json(row.options),
+        options=read_options(ClassifyOptions, row.options),
         model_version_id=row.model_version_id,
         precision=precision,
         settled=row.precision != AUTO,

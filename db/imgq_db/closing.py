@@ -7,11 +7,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from imgq_db.engine import single_statements
+from imgq_db.errors import OptionInvalid
 from imgq_db.estimates import TO_DO
 from imgq_db.failpoints import failpoint
-from imgq_db.jobs import JobError
+from imgq_db.jobs import JobError, unreadable_options
 from imgq_db.leases import is_over
 from imgq_db.options import ClassifyOptions, parse_budget
+from imgq_db.stored_options import read_options
 from imgq_db.summaries import Counts, count_rows, store_counts
 
 EMPTY_SOURCE = JobError(
@@ -107,14 +109,21 @@ def _close_complete(engine: Engine, job_id: int, job: Any) -> bool:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         counts = count_rows(connection, job_id)
         rows = _counters(counts)
-        error = _verdict(job, rows, _chunk_sums(connection, job_id))
-        if ClassifyOptions.from_json(job.options).dry_run:
-            connection.execute(text(_STORE_TO_DO), {"id": job_id})
+        try:
+            options = read_options(ClassifyOptions, job.options)
+        except OptionInvalid as unreadable:
+            error: JobError | None = unreadable_options(unreadable)
+        else:
+            error = _verdict(job, options, rows, _chunk_sums(connection, job_id))
+            if options.dry_run:
+                connection.execute(text(_STORE_TO_DO), {"id": job_id})
         store_counts(connection, job_id, counts)
         return _end(connection, job_id, "running", "failed" if error else "succeeded", rows, error)
 
 
-def _verdict(job: Any, rows: Counters, chunks: Counters) -> JobError | None:
+def _verdict(
+    job: Any, options: ClassifyOptions, rows: Counters, chunks: Counters
+) -> JobError | None:
     if job.listed_images == 0:
         return EMPTY_SOURCE
     if rows != chunks or rows.rows != job.listed_images:
@@ -124,7 +133,7 @@ def _verdict(job: Any, rows: Counters, chunks: Counters) -> JobError | None:
             f"{job.listed_images} images were found, but the ledger holds {rows.rows} rows.",
             "This is a bug in imgq: please report it with the output of imgq verify-job.",
         )
-    budget = ClassifyOptions.from_json(job.options).max_failures
+    budget = options.max_failures
     if budget and parse_budget(budget).exceeded(rows.failed, job.listed_images):
         return budget_error(budget, rows.failed)
     return None

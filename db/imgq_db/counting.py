@@ -5,7 +5,10 @@ from sqlalchemy import Engine, text
 from imgq_db.cancelling import end_job
 from imgq_db.closing import budget_error
 from imgq_db.engine import single_statements
+from imgq_db.errors import OptionInvalid
+from imgq_db.jobs import unreadable_options
 from imgq_db.options import ClassifyOptions, parse_budget
+from imgq_db.stored_options import read_options
 
 #: A new speed counts this much against the old one.
 SMOOTHING = 0.4
@@ -61,7 +64,11 @@ def store_counters(engine: Engine, job_id: int, *, interval_seconds: float = 1) 
             row = None
     if row is None:
         return False
-    budget = ClassifyOptions.from_json(row.options).max_failures
+    try:
+        budget = read_options(ClassifyOptions, row.options).max_failures
+    except OptionInvalid as error:
+        end_job(engine, job_id, unreadable_options(error))
+        return True
     if budget and parse_budget(budget).exceeded(row.failed, row.total):
         end_job(engine, job_id, budget_error(budget, row.failed))
     return True

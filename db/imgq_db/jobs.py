@@ -20,6 +20,7 @@ from imgq_db.pages import Page, read_cursor, write_cursor
 from imgq_db.quantisations import Agreement, agreement_from_row
 from imgq_db.settings import Settings
 from imgq_db.sources import check_source
+from imgq_db.stored_options import show_options
 from imgq_db.train_options import EvaluateOptions, TrainOptions
 from imgq_db.train_requests import check_training
 from imgq_db.training.progress import PROGRESS_COLUMNS, TrainingProgress, progress_from_row
@@ -130,6 +131,16 @@ class JobError:
 
     def to_json(self) -> dict[str, Any]:
         return {"slug": self.slug, "title": self.title, "detail": self.detail, "hint": self.hint}
+
+
+def unreadable_options(error: OptionInvalid) -> JobError:
+    """Return the error of a job whose stored options this version of imgq cannot do."""
+    return JobError(
+        "options-unreadable",
+        "The job's options cannot be used any more",
+        str(error),
+        "Another version of imgq accepted the job: submit it again.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +333,7 @@ def job_from_row(row: Any) -> Job:
         model_version_id=row.model_version_id,
         model=row.model,
         precision=row.precision,
-        options=OPTIONS[kind].from_json(row.options),
+        options=show_options(OPTIONS[kind], row.options),
         tags=row.tags,
         priority=list(Priority)[row.priority],
         created_at=row.created_at,

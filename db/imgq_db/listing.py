@@ -7,13 +7,16 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
+from imgq_db.cancelling import end_job
 from imgq_db.engine import single_statements
-from imgq_db.errors import LeaseLost
+from imgq_db.errors import LeaseLost, OptionInvalid
 from imgq_db.failpoints import failpoint
 from imgq_db.fairness import JOB_ORDER, NOTHING, LeftAlone
+from imgq_db.jobs import unreadable_options
 from imgq_db.leases import is_over
 from imgq_db.manifests import pack_names
 from imgq_db.options import ClassifyOptions
+from imgq_db.stored_options import read_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ def claim_listing(
 ) -> ListingLease | None:
     """Claim the most urgent job whose folder is not listed yet, None if there is none.
 
+    One whose options nobody can do any more ends failed.
     left: what the worker leaves alone for now.
     """
     with single_statements(engine) as connection:
@@ -70,12 +74,20 @@ def claim_listing(
         ).first()
     if row is None:
         return None
+    try:
+        return _lease(row)
+    except OptionInvalid as error:
+        end_job(engine, row.id, unreadable_options(error))
+    return claim_listing(engine, roots=roots, lease_seconds=lease_seconds, left=left)
+
+
+def _lease(row: Any) -> ListingLease:
     return ListingLease(
         job_id=row.id,
         job_uid=row.uid,
         token=row.listing_token,
         source=row.source,
-        options=ClassifyOptions.from_json(row.options),
+        options=read_options(ClassifyOptions, row.options),
         retry_of=row.retry_of,
         only_failed=row.only_failed,
         # The driver gives bytea as a memoryview.

@@ -10,7 +10,6 @@ from types import FrameType
 import redis
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from imgq_db.cache import purge_cache
 from imgq_db.cancelling import continue_cancelling
@@ -53,7 +52,8 @@ class Round:
 def reconcile(engine: Engine, settings: Settings, ring: Ring) -> Round:
     """Free expired leases, carry on cancels, store counters, close jobs, ring missing bells.
 
-    A step that fails does not keep the others from their work, unless the database is away.
+    A step that fails, of whatever, is told in the log and does not keep the others from their work,
+    unless the database is away: that is raised.
     """
     freed = _attempt(lambda: expire_leases(engine))
     freed += _attempt(lambda: expire_trainings(engine, idle_attempts=settings.train_attempts))
@@ -69,7 +69,7 @@ def reconcile(engine: Engine, settings: Settings, ring: Ring) -> Round:
 def _attempt(step: Callable[[], int]) -> int:
     try:
         return step()
-    except DBAPIError as error:
+    except Exception as error:  # of one job, most likely: the others wait for their mending, too
         if is_outage(error):
             raise
         _log.exception("step_failed")
@@ -140,8 +140,10 @@ def run_reconciler(settings: Settings, *, name: str = "reconciler") -> None:
                 _log.info("reconciled", leases=done.leases_freed, jobs=done.jobs_closed)
             if time.monotonic() >= purge_at:
                 purge_at = _purge_and_plan(engine, settings)
-        except DBAPIError as error:
-            _log.error("database_lost", error=str(error.orig).strip())
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            _log.error("database_lost", error=str(getattr(error, "orig", error)).strip())
         ended.wait(settings.reconcile_seconds)
     engine.dispose()
     _log.info("reconciler_stopped")

@@ -10,11 +10,13 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
+from imgq_db.cancelling import end_job
 from imgq_db.engine import single_statements
-from imgq_db.errors import LeaseLost
+from imgq_db.errors import LeaseLost, OptionInvalid
 from imgq_db.fairness import JOB_ORDER
-from imgq_db.jobs import OPTIONS, JobKind
+from imgq_db.jobs import OPTIONS, JobKind, unreadable_options
 from imgq_db.sources import REGISTRY_ROOT
+from imgq_db.stored_options import read_options
 from imgq_db.train_options import EvaluateOptions, TrainOptions
 from imgq_db.training.checkpoints import Checkpoint, checkpoints_of
 
@@ -58,6 +60,15 @@ class TrainingLease:
         return {"job_id": self.job_id, "token": self.token, "owner": self.owner}
 
 
+class _Unreadable(Exception):
+    """Nobody can do a training's options: its claim is to be undone, and its job ended."""
+
+    def __init__(self, job_id: int, error: OptionInvalid) -> None:
+        super().__init__(str(error))
+        self.job_id = job_id
+        self.error = error
+
+
 _NEXT = f"""
 SELECT j.id FROM job j JOIN training t ON t.job_id = j.id
 WHERE j.state IN ('queued', 'running') AND t.state = 'pending' AND j.root = ANY(:roots)
@@ -80,8 +91,19 @@ WHERE id = :job_id RETURNING uid, kind, source, options, model_version_id,
 def claim_training(
     engine: Engine, *, owner: UUID, roots: Sequence[str], lease_seconds: float
 ) -> TrainingLease | None:
-    """Claim the most urgent training, committed before any work begins; None if nothing waits."""
+    """Claim the most urgent training, committed before any work begins; None if nothing waits.
+
+    One whose options nobody can do any more ends failed.
+    """
     keys = {"owner": owner, "roots": [*roots, REGISTRY_ROOT], "lease_seconds": lease_seconds}
+    while True:
+        try:
+            return _claim(engine, keys)
+        except _Unreadable as unreadable:
+            end_job(engine, unreadable.job_id, unreadable_options(unreadable.error))
+
+
+def _claim(engine: Engine, keys: dict[str, Any]) -> TrainingLease | None:
     with engine.begin() as connection:
         job_id = connection.execute(text(_NEXT), keys).scalar()
         if job_id is None:
@@ -91,13 +113,16 @@ def claim_training(
         if claimed is None:
             return None
         job = connection.execute(text(_BEGIN), keys).one()
-        options = OPTIONS[JobKind(job.kind)].from_json(job.options)
+        try:
+            options = read_options(OPTIONS[JobKind(job.kind)], job.options)
+        except OptionInvalid as error:
+            raise _Unreadable(job_id, error) from error
         assert isinstance(options, TrainOptions | EvaluateOptions)
         return TrainingLease(
             job_id=job_id,
             job_uid=job.uid,
             kind=JobKind(job.kind),
-            owner=owner,
+            owner=keys["owner"],
             token=claimed.token,
             attempt=claimed.attempts,
             spent_seconds=job.spent_seconds,

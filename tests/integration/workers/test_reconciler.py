@@ -192,6 +192,34 @@ def test_reconcilers_at_once_do_each_thing_once(
         assert all(check.holds for check in verify_job(engine, job.uid))
 
 
+def test_a_step_that_fails_keeps_no_other_from_its_work(
+    engine: Engine,
+    settings: Settings,
+    listed: Callable[[int], Job],
+    move_clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> int:
+        raise ValueError("a job that nobody thought of")
+
+    listed(1)
+    claim(engine)
+    move_clock(3)
+    monkeypatch.setattr(reconciler, "expire_trainings", fail)
+    monkeypatch.setattr(reconciler, "store_running_counters", fail)
+    assert reconcile(engine, settings, silent) == Round(1, 0, 0, 1)
+
+
+def test_an_early_end_is_counted_by_the_next_round(
+    engine: Engine, settings: Settings, listed: Callable[[int], Job], fetch: Fetch
+) -> None:
+    job = listed(1)
+    cancel_job(engine, job.uid)
+    assert fetch("SELECT 1 FROM job_summary") == []
+    reconcile(engine, settings, silent)
+    assert fetch("SELECT counts ->> 'rows' FROM job_summary") == [("0",)]
+
+
 def test_old_rows_are_purged(
     engine: Engine,
     settings: Settings,
