@@ -16,7 +16,7 @@ from imgq_db.failpoints import failpoint
 from imgq_db.fairness import JOB_ORDER, NOTHING, TURN_SECONDS, LeftAlone
 from imgq_db.jobs import unreadable_options
 from imgq_db.leases import is_over, was_set_back
-from imgq_db.ledger import LedgerRow, RowStatus, copy_rows, total_status
+from imgq_db.ledger import LedgerRow, RowStatus, total_status, write_rows
 from imgq_db.manifests import unpack_names
 from imgq_db.options import AUTO, ClassifyOptions
 from imgq_db.precisions import settle
@@ -265,7 +265,7 @@ def _write(connection: Connection, lease: ChunkLease, rows: Sequence[LedgerRow])
     if not lease.settled:
         settle(connection, lease.job_id, lease.precision)
     failpoint("finish.after_fence", str(lease.job_uid))
-    copy_rows(
+    write_rows(
         connection,
         job_id=lease.job_id,
         chunk_id=lease.chunk_id,

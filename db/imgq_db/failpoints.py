@@ -30,7 +30,6 @@ POINTS: Final = frozenset(
         "claim.committed",
         "finish.before_fence",
         "finish.after_fence",
-        "finish.mid_copy",
         "finish.before_commit",
         "finish.after_commit",
         "close.before_commit",

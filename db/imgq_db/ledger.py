@@ -1,19 +1,10 @@
-"""The ledger's writer: rows of predictions, by COPY, inside the caller's transaction."""
+"""The ledger's writer: a chunk's rows as one statement, inside the caller's transaction."""
 
-import functools
-import io
-import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, cast
 
-import psycopg2
-from psycopg2.extensions import cursor as Cursor
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
-
-from imgq_db.failpoints import failpoint
+from sqlalchemy import Connection, text
 
 
 class RowStatus(IntEnum):
@@ -39,28 +30,25 @@ class LedgerRow:
     error_detail: str | None = None
 
 
-COLUMNS = (
-    "job_id, image, chunk_id, token, status, label, confidence, top_labels, top_scores, cached,"
-    " error_code, error_detail, digest, path"
-)
-_COPY = f"COPY prediction ({COLUMNS}) FROM STDIN (FORMAT binary)"
-
-# COPY's binary format: no escapes for us, no parsing for Postgres. Each field is its length and
-# its bytes; an array is dimensions, flags, type of its items, items, first index, then fields.
-_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_END = struct.pack("!h", -1)
-_NULL = struct.pack("!i", -1)
-_FLAG = {False: struct.pack("!i?", 1, False), True: struct.pack("!i?", 1, True)}
-_FIELDS = COLUMNS.count(",") + 1
-_KEYS = struct.Struct("!hiqiqiqiqih")
-_LENGTH = struct.Struct("!i")
-_LABEL = struct.Struct("!ih")
-_SCORE = struct.Struct("!if")
-_ARRAY = struct.Struct("!iiiiii")
-_TYPES = {"ih": 21, "if": 700}  # smallint and real, by Postgres' own numbers
+# One statement, and no COPY: in the middle of a COPY Postgres waits for the client under no timeout
+# at all, so that a worker that was stopped there would hold its chunk for ever.
+_INSERT = """
+INSERT INTO prediction (job_id, image, chunk_id, token, status, label, confidence, top_labels,
+    top_scores, cached, error_code, error_detail, digest, path)
+SELECT :job_id, :first_image + place - 1, :chunk_id, :token, status, label, confidence,
+    CAST(top_labels AS smallint[]), CAST(top_scores AS real[]), cached, error_code, error_detail,
+    decode(digest, 'hex'), decode(path, 'hex')
+FROM unnest(CAST(:status AS smallint[]), CAST(:label AS smallint[]), CAST(:confidence AS real[]),
+    CAST(:top_labels AS text[]), CAST(:top_scores AS text[]), CAST(:cached AS boolean[]),
+    CAST(:error_code AS text[]), CAST(:error_detail AS text[]), CAST(:digest AS text[]),
+    CAST(:path AS text[])) WITH ORDINALITY
+    AS row (status, label, confidence, top_labels, top_scores, cached, error_code, error_detail,
+        digest, path, place)
+"""
+_NULL = "NULL"
 
 
-def copy_rows(
+def write_rows(
     connection: Connection,
     *,
     job_id: int,
@@ -73,81 +61,48 @@ def copy_rows(
 
     A unique violation means that a fence failed: a bug that must surface, so nothing catches it.
     """
-    lines = (
-        copy_line(row, job_id=job_id, image=image, chunk_id=chunk_id, token=token)
-        for image, row in enumerate(rows, first_image)
-    )
-    buffer = _Rows(b"".join((_SIGNATURE, *lines, _END)))
-    driver_cursor = cast(Any, connection.connection).cursor()
-    try:
-        with driver_cursor as cursor:
-            cast(Cursor, cursor).copy_expert(_COPY, buffer, size=len(buffer.getbuffer()))
-    except psycopg2.Error as error:
-        # The driver is used directly here: give its errors the types that callers know.
-        raise DBAPIError.instance(
-            _COPY, None, error, psycopg2.Error, dialect=connection.dialect
-        ) from error
+    keys = {"job_id": job_id, "chunk_id": chunk_id, "token": token, "first_image": first_image}
+    columns = {name: "{" + ",".join(map(written, rows)) + "}" for name, written in _WRITTEN.items()}
+    connection.execute(text(_INSERT), {**keys, **columns})
 
 
-class _Rows(io.BytesIO):
-    """What COPY reads; when it comes for more, some is with Postgres already."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if self.tell():
-            failpoint("finish.mid_copy")
-        return super().read(size)
+def _label(row: LedgerRow) -> str:
+    return _NULL if row.label is None else str(row.label)
 
 
-def copy_line(row: LedgerRow, *, job_id: int, image: int, chunk_id: int, token: int) -> bytes:
-    """Return a row in COPY's binary format."""
-    scores = row.top_scores
-    return b"".join(
-        (
-            _KEYS.pack(_FIELDS, 8, job_id, 8, image, 8, chunk_id, 8, token, 2, row.status),
-            _NULL if row.label is None else _LABEL.pack(2, row.label),
-            _SCORE.pack(4, scores[0]) if scores else _NULL,
-            _label_array(row.top_labels) if row.top_labels else _NULL,
-            _score_array(scores) if scores else _NULL,
-            _FLAG[row.cached],
-            _text(row.error_code),
-            _text(row.error_detail),
-            _bytes(row.digest),
-            _bytes(row.path),
-        )
-    )
+def _array(values: Sequence[float]) -> str:
+    return '"{' + ",".join(map(repr, values)) + '}"' if values else _NULL
 
 
-def _label_array(labels: tuple[int, ...]) -> bytes:
-    fields = [2] * (2 * len(labels))
-    fields[1::2] = labels
-    head, packing = _array("ih", len(labels))
-    return head + packing.pack(*fields)
+def _confidence(row: LedgerRow) -> str:
+    return repr(row.top_scores[0]) if row.top_scores else _NULL
 
 
-def _score_array(scores: tuple[float, ...]) -> bytes:
-    fields: list[float] = [4] * (2 * len(scores))
-    fields[1::2] = scores
-    head, packing = _array("if", len(scores))
-    return head + packing.pack(*fields)
-
-
-@functools.cache
-def _array(item: str, count: int) -> tuple[bytes, struct.Struct]:
-    """Return the beginning of an array of so many items, and how these are packed."""
-    packing = struct.Struct("!" + item * count)
-    head = _ARRAY.pack(_ARRAY.size - 4 + packing.size, 1, 0, _TYPES[item], count, 1)
-    return head, packing
-
-
-def _text(value: str | None) -> bytes:
+def _text(value: str | None) -> str:
     # Postgres cannot hold a NUL, nor half a character.
     if value is None:
         return _NULL
-    return _bytes(value.replace("\0", "\ufffd").encode("utf-8", "replace"))
+    kept = value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return '"' + kept.replace("\\", r"\\").replace('"', r"\"") + '"'
 
 
-def _bytes(value: bytes | None) -> bytes:
-    return _NULL if value is None else _LENGTH.pack(len(value)) + value
+def _hex(value: bytes | None) -> str:
+    return _NULL if value is None else f'"{value.hex()}"'
+
+
+#: By column: an item of an array, as Postgres reads it.
+_WRITTEN: dict[str, Callable[[LedgerRow], str]] = {
+    "status": lambda row: str(row.status.value),
+    "label": _label,
+    "confidence": _confidence,
+    "top_labels": lambda row: _array(row.top_labels),
+    "top_scores": lambda row: _array(row.top_scores),
+    "cached": lambda row: "t" if row.cached else "f",
+    "error_code": lambda row: _text(row.error_code),
+    "error_detail": lambda row: _text(row.error_detail),
+    "digest": lambda row: _hex(row.digest),
+    "path": lambda row: _hex(row.path),
+}
 
 
 def total_status(rows: Iterable[LedgerRow], status: RowStatus) -> int:

@@ -243,7 +243,7 @@ class ChunkRow(Table):
 
 
 class PredictionRow(Table):
-    """The ledger: one row for each image of a job. No foreign keys, so that COPY stays cheap."""
+    """The ledger: one row for each image of a job. No foreign keys, so that writing stays cheap."""
 
     __tablename__ = "prediction"
     job_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

@@ -25,7 +25,6 @@ Count = Callable[[str], int]
         "claim.committed",
         "finish.before_fence",
         "finish.after_fence",
-        "finish.mid_copy",
         "finish.before_commit",
     ],
 )

@@ -22,7 +22,7 @@ class Victims:
     settings: Settings
 
     def die_at(self, fault: str, act: str, *arguments: object) -> None:
-        """Let a process do an act of `acts`, and be killed at a failpoint, "finish.mid_copy"."""
+        """Let a process do an act of `acts`, and be killed at a failpoint, "finish.after_fence"."""
         point, _, conditions = fault.partition("@")
         planned = f"{point}=kill" + (f"@{conditions}" if conditions else "")
         ended = subprocess.run(

@@ -15,7 +15,6 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
         "claim.committed",
         "finish.before_fence",
         "finish.after_fence",
-        "finish.mid_copy",
         "finish.before_commit",
         "finish.after_commit",
         "close.before_commit",

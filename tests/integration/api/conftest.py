@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from imgq_api.app import create_app
 from imgq_db.jobs import Job, NewJob, create_job, get_job
 from imgq_db.keys import Scope, mint_key
-from imgq_db.ledger import LedgerRow, RowStatus, copy_rows
+from imgq_db.ledger import LedgerRow, RowStatus, write_rows
 from imgq_db.options import ClassifyOptions
 from imgq_db.settings import Settings
 from imgq_db.sources import folder_uri
@@ -144,7 +144,7 @@ def finished_job(engine: Engine, settings: Settings, folder: Path) -> Job:
             text("UPDATE model_version SET labels = CAST(:labels AS jsonb)"),
             {"labels": json.dumps(LABELS)},
         )
-        copy_rows(connection, job_id=made.id, chunk_id=1, token=1, first_image=0, rows=ROWS)
+        write_rows(connection, job_id=made.id, chunk_id=1, token=1, first_image=0, rows=ROWS)
         connection.execute(
             text(
                 "UPDATE job SET state = 'succeeded', ok = 3, failed = 1, skipped = 1, cached = 1,"

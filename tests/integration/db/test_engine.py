@@ -18,6 +18,10 @@ def test_each_role_has_its_limits_and_reads_utc_in_utf8(role: str, settings: Set
         "timezone",
         "client_encoding",
         "application_name",
+        "tcp_keepalives_idle",
+        "tcp_keepalives_interval",
+        "tcp_keepalives_count",
+        "tcp_user_timeout",
     )
     engine, wanted = make_engine(settings, role=role), TIMEOUTS[role]
     with engine.connect() as connection:
@@ -34,7 +38,8 @@ def test_each_role_has_its_limits_and_reads_utc_in_utf8(role: str, settings: Set
         wanted.lock_seconds,
         wanted.idle_in_transaction_seconds,
     )
-    assert values == [*(str(int(s * 1000)) for s in seconds), "UTC", "UTF8", f"imgq-{role}"]
+    limits, lost = (str(int(s * 1000)) for s in seconds), ("10", "5", "3", "20000")
+    assert values == [*limits, "UTC", "UTF8", f"imgq-{role}", *lost]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from imgq_db.chunks import (
 )
 from imgq_db.errors import LeaseLost
 from imgq_db.jobs import Job
-from imgq_db.ledger import LedgerRow, copy_rows
+from imgq_db.ledger import LedgerRow, write_rows
 from imgq_db.settings import Settings
 
 from .conftest import PENDING, chunk_row
@@ -123,7 +123,7 @@ def test_a_connection_lost_before_the_commit_leaves_the_chunk_leased(
     assert count("prediction") == 3
 
 
-def test_a_backend_killed_before_the_copy_leaves_the_chunk_leased(
+def test_a_backend_killed_before_the_rows_leaves_the_chunk_leased(
     engine: Engine,
     settings: Settings,
     listed: Jobs,
@@ -135,13 +135,13 @@ def test_a_backend_killed_before_the_copy_leaves_the_chunk_leased(
     listed(3)
     lease = claim()
 
-    def kill_then_copy(connection: object, **values: object) -> None:
+    def kill_then_write(connection: object, **values: object) -> None:
         pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()  # type: ignore[attr-defined]
         with engine.connect() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
-        copy_rows(connection, **values)  # type: ignore[arg-type]
+        write_rows(connection, **values)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(chunks, "copy_rows", kill_then_copy)
+    monkeypatch.setattr(chunks, "write_rows", kill_then_write)
     with pytest.raises(DBAPIError):
         finish_chunk(engine, lease, rows(lease))
     assert (count("prediction"), holds_lease(engine, lease)) == (0, True)
