@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 from imgq_cli.calls import iterate_jobs
 from imgq_cli.client import Client
 from imgq_cli.errors import NotFound, UsageFault
 from imgq_cli.formats import short_id
+from imgq_cli.shapes import Job
 
 SHORTEST = 6
 
@@ -36,6 +38,12 @@ def resolve_job(client: Client, text: str) -> str:
             hint=f"imgq status {short_id(found[0])}",
         )
     return found[0]
+
+
+def job_hint(job: Job) -> str | None:
+    """Return what to try about a job's error, with the job's id in the place of JOB."""
+    hint = (job["error"] or {}).get("hint")
+    return re.sub(r"\bJOB\b", short_id(job["id"]), str(hint)) if hint else None
 
 
 def _newest(client: Client) -> str:

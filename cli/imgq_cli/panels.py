@@ -17,6 +17,7 @@ from imgq_cli.formats import (
     percent,
     short_id,
 )
+from imgq_cli.jobrefs import job_hint
 from imgq_cli.progress import STYLE_OF_STATE, extent, figures, phase
 from imgq_cli.shapes import TERMINAL, Job, is_dry_run, train_result, trains
 from imgq_cli.terminal import ACCENT, BAD, QUIET, WARNING, printable
@@ -160,8 +161,8 @@ def _problem(job: Job) -> Iterator[Field]:
     if problem:
         text = str(problem.get("detail") or problem.get("title"))
         yield "error", Text(printable(text), style=BAD)
-        if problem.get("hint"):
-            yield "try", Text(printable(str(problem["hint"])), style=ACCENT)
+        if hint := job_hint(job):
+            yield "try", Text(printable(hint), style=ACCENT)
     if job.get("notice"):
         yield "notice", Text(str(job.get("notice")), style=WARNING)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from imgq_cli.codes import MEANING
 from imgq_cli.dry_runs import labelling_command
 from imgq_cli.formats import clock_time, count, number
+from imgq_cli.jobrefs import job_hint
 from imgq_cli.shapes import Job, Worker, is_dry_run, train_progress, train_result, trains
 from imgq_cli.standings import HEADINGS, standing_of
 from imgq_cli.train_lines import stage_word, train_figures
@@ -154,7 +155,7 @@ def _trained(job: Job) -> Iterator[Reason]:
 def _failed(job: Job, around: Surroundings) -> Iterator[Reason]:
     problem = job["error"] or {}
     text = str(problem.get("detail") or problem.get("title") or "It failed.")
-    yield Reason(text, problem.get("hint"))
+    yield Reason(text, job_hint(job))
     yield from _failures(job, around)
 
 

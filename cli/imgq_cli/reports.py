@@ -14,6 +14,7 @@ from imgq_cli.dry_runs import Typed, show_dry_run, show_dry_run_steps
 from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
 from imgq_cli.formats import count, duration, number, short_id
+from imgq_cli.jobrefs import job_hint
 from imgq_cli.progress import STYLE_OF_STATE, figures, phase
 from imgq_cli.shapes import TERMINAL, Job, Summary, is_dry_run, train_result, trains
 from imgq_cli.terminal import (
@@ -144,8 +145,8 @@ def show_job_error(job: Job) -> None:
     console.print(
         Text.assemble(("Error: ", f"bold {BAD}"), str(problem.get("detail") or problem["title"]))
     )
-    if problem.get("hint"):
-        console.print(tried(str(problem["hint"])), soft_wrap=True)
+    if hint := job_hint(job):
+        console.print(tried(hint), soft_wrap=True)
 
 
 def show_next_steps(job: Job, outputs: Sequence[Path] = ()) -> None:
@@ -166,8 +167,9 @@ def show_next_steps(job: Job, outputs: Sequence[Path] = ()) -> None:
     steps = [("look", f"imgq results {uid}")] if job["progress"]["done"] else []
     if steps and not outputs:
         steps.append(("save", f"imgq results {uid} -o labels.csv"))
-    if job["progress"]["failed"] and job["state"] == "succeeded":
+    if job["progress"]["failed"]:
         steps.append(("see what failed", f"imgq results {uid} --status failed"))
+    if job["progress"]["failed"] and job["state"] == "succeeded":
         steps.append(("retry what failed", f"imgq retry {uid} --failed"))
     elif job["state"] != "succeeded":
         steps.append(("run again", f"imgq retry {uid}"))

@@ -68,6 +68,31 @@ def test_status_shows_what_one_asks_about_a_job(
         assert part in shown
 
 
+@pytest.mark.parametrize("typed", ["status", "watch", "why"])
+def test_a_failed_job_offers_commands_that_can_be_pasted(
+    server: FakeServer, imgq: Imgq, make_job: MakeJob, typed: str
+) -> None:
+    problem = {"title": "No", "detail": "3 failed.", "hint": "imgq results JOB --status failed"}
+    server.on("GET", JOB, Answer(make_job("failed", error=problem)))
+    server.on("GET", f"{JOB}/summary", Answer(EMPTY))
+    server.on("GET", "/readyz", Answer({"status": "ready"}))
+    server.on("GET", "/v1/workers", Answer({"items": [], "next_cursor": None}))
+
+    assert f"imgq results {UID[-8:]} --status failed" in imgq(typed, UID).output
+
+
+def test_what_failed_can_be_seen_in_a_job_that_failed_for_it(
+    server: FakeServer, imgq: Imgq, make_job: MakeJob
+) -> None:
+    server.on("GET", JOB, Answer(make_job("failed", failed=3)))
+    server.on("GET", f"{JOB}/summary", Answer(EMPTY))
+
+    told = imgq("watch", UID).stderr
+
+    assert f"imgq results {UID[-8:]} --status failed" in told
+    assert "--failed" not in told
+
+
 def test_status_as_json_is_the_job(server: FakeServer, imgq: Imgq, make_job: MakeJob) -> None:
     server.on("GET", JOB, Answer(make_job()))
 
