@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 TABLE = "table"
+ROWS = 50
 
 
 @click.command("results")
@@ -38,8 +39,8 @@ TABLE = "table"
               "Default: what FILE ends with; table on a terminal, else csv.")  # fmt: skip
 @click.option("--output", "-o", type=Place(), metavar="FILE", panel="Where to",
               help="Write every result to a file, whole or not at all.")  # fmt: skip
-@click.option("--limit", "-n", type=click.IntRange(1), default=50, show_default=True, metavar="N",
-              help="Rows of the table, or of --json (500 at most).", panel="Where to")  # fmt: skip
+@click.option("--limit", "-n", type=click.IntRange(1), metavar="N", panel="Where to",
+              help="Rows of the table, or of --json (500 at most). Default: 50.")  # fmt: skip
 @click.option("--cursor", metavar="TEXT", panel="Where to",
               help="With --json: start at the next_cursor of the page before.")  # fmt: skip
 @click.option("--label", metavar="L", help="Only pictures with this label.", panel="Which")
@@ -59,7 +60,7 @@ def command(
     job: str,
     format_: str | None,
     output: Path | None,
-    limit: int,
+    limit: int | None,
     cursor: str | None,
     sort: str | None,
     **filters: Any,
@@ -70,11 +71,11 @@ def command(
     says how many. With -o the exit code then is that of the job: 8, 9 or 7.
     """
     chosen = _format(format_, output)
-    if sort and chosen != TABLE and not invocation.json:
-        raise UsageFault(
-            "--sort is for the table: csv, jsonl and parquet keep the folder's order.",
-            hint="add --format table, or leave --sort out",
-        )
+    _check_together(
+        invocation.json and output is None,
+        chosen,
+        {"format": format_, "cursor": cursor, "limit": limit, "sort": sort},
+    )
     client = connect(invocation)
     uid = resolve_job(client, job)
     # Asked before its rows: what comes later than this is not missed without a word.
@@ -84,16 +85,38 @@ def command(
             size_bytes = export(client, uid, output, format=chosen, filters=filters)
             _show_written(invocation, found, output, size_bytes)
         elif invocation.json:
-            page = {"limit": min(limit, 500), "cursor": cursor, "sort": sort}
+            page = {"limit": min(limit or ROWS, 500), "cursor": cursor, "sort": sort}
             rows = get_results(client, uid, {**filters, **page})
             emit_json({**rows, "job": standing(found)})
         elif chosen == TABLE:
-            _show_table(client, uid, {**filters, "sort": sort}, limit)
+            _show_table(client, uid, {**filters, "sort": sort}, limit or ROWS)
         else:
             _print_export(client, uid, chosen, filters)
     if not invocation.json:
         warn_if_incomplete(found)
     return Exit.OK if output is None else exit_of_rows(found)
+
+
+def _check_together(paged: bool, chosen: str, given: dict[str, Any]) -> None:
+    """Raise UsageFault for an option that would be left aside.
+
+    paged: one page of the REST API is wanted.
+    """
+    if paged and given["format"]:
+        raise UsageFault(
+            "--json is a page of the REST API, and has no other format.",
+            hint=f"leave out --json, or --format {given['format']}",
+        )
+    if given["cursor"] and not paged:
+        raise UsageFault(
+            "--cursor is for the pages of --json.", hint="add --json, or leave --cursor out"
+        )
+    for name, why in (("sort", "keep the folder's order"), ("limit", "hold every row")):
+        if given[name] and chosen != TABLE and not paged:
+            raise UsageFault(
+                f"--{name} is for the table and for --json: csv, jsonl and parquet {why}.",
+                hint=f"add --format table, or leave --{name} out",
+            )
 
 
 @contextmanager

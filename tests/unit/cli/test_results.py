@@ -50,7 +50,20 @@ def test_an_unknown_label_is_refused_with_something_to_try(
 
 @pytest.mark.parametrize(
     "flags",
-    ["--sort path -o x.csv", "--format table -o x.csv", "--sort path --format csv", "-o .", "-o x"],
+    [
+        "--sort path -o x.csv",
+        "--sort path -o x.csv --json",
+        "--format table -o x.csv",
+        "--sort path --format csv",
+        "-o .",
+        "-o x",
+        "--cursor c",
+        "--cursor c -o x.csv --json",
+        "--json --format csv",
+        "--format csv -n 3",
+        "-n 3 -o x.csv",
+        "-n 3",
+    ],
 )
 def test_what_cannot_be_done_as_typed_comes_with_something_to_try(imgq: Imgq, flags: str) -> None:
     result = imgq("results", UID, *flags.split())
