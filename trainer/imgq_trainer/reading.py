@@ -91,7 +91,7 @@ def find(root: Root, name: bytes, *, max_file_bytes: int) -> Found | Rejection:
     if not name or b"\0" in name:
         return failed(Code.UNREADABLE, "no file can have this name")
     try:
-        fd = os.open(name, OPEN_FLAGS, dir_fd=root.fd)
+        fd = _open(root, name)
     except OSError as error:
         return _reject(error)
     found = _inspect(root, fd, name, max_file_bytes)
@@ -119,6 +119,17 @@ def is_hidden(name: bytes) -> bool:
     """Tell whether a file is there for a program, not for people."""
     steps = name.split(b"/")
     return any(step.startswith(b".") for step in steps) or steps[-1].lower() in DESKTOP_FILES
+
+
+def _open(root: Root, name: bytes) -> int:
+    try:
+        return os.open(name, OPEN_FLAGS, dir_fd=root.fd)
+    except BlockingIOError:
+        # A file server holds a write lease. It has just been asked for it, and gives it up, or the
+        # kernel takes it away (45 s): that is waited for, as whoever opens a file does.
+        if not stat.S_ISREG(os.stat(name, dir_fd=root.fd).st_mode):
+            raise
+        return os.open(name, OPEN_FLAGS & ~os.O_NONBLOCK, dir_fd=root.fd)
 
 
 def _inspect(root: Root, fd: int, name: bytes, max_file_bytes: int) -> Found | Rejection:

@@ -2,6 +2,8 @@ import errno
 import hashlib
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -147,6 +149,35 @@ def test_a_pipe_does_not_hold_the_reader(root: Root, folder: Path) -> None:
     os.mkfifo(folder / "pipe.jpg")
 
     assert outcome(root, b"pipe.jpg") == NOT_REGULAR
+
+
+#: Holds a file as a file server does, and gives it up when it is asked.
+LEASE_HOLDER = """
+import fcntl, os, signal, sys
+def give_up(*_):
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    sys.exit()
+signal.signal(signal.SIGIO, give_up)
+fd = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file leases are Linux's")
+def test_a_file_under_a_write_lease_is_read_when_its_holder_lets_it_go(
+    root: Root, folder: Path
+) -> None:
+    (folder / "a.jpg").write_bytes(b"picture")
+    command = [sys.executable, "-c", LEASE_HOLDER, str(folder / "a.jpg")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        found = find(root, b"a.jpg", max_file_bytes=100)
+        assert holder.wait(60) == 0
+    assert not isinstance(found, Rejection)
+    with found:
+        assert read(found) == Content(b"picture", hashlib.sha256(b"picture").digest())
 
 
 def test_a_socket_is_not_read(root: Root, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
