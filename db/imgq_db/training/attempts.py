@@ -8,8 +8,14 @@ from imgq_db.jobs import JobError
 from imgq_db.leases import is_over
 from imgq_db.training.leases import FENCE, TrainingLease
 
-#: However far each of them comes, a training is not begun more often.
+#: However far each of them comes, a training whose processes are lost is not begun more often.
 MOST_ATTEMPTS = 50
+TOO_OFTEN = JobError(
+    "no-progress",
+    "The training was lost too often",
+    f"It was begun {MOST_ATTEMPTS} times, and its process was gone each time.",
+    "Look into the trainer's log; the machine may lack memory. Then imgq retry JOB.",
+)
 
 # The job's row first: a cancel takes both in this order. A stopped holder's lock is passed by.
 _EXPIRED = f"""
@@ -23,6 +29,7 @@ UPDATE training SET state = 'pending', owner = NULL, lease_until = NULL,
 WHERE job_id = :job_id AND idle_attempts + 1 < :idle AND attempts < :most
 """
 _GIVE_UP = "UPDATE training SET state = 'done', token = token + 1, owner = NULL"
+_GIVE_UP_AT = f"{_GIVE_UP} WHERE job_id = :job_id RETURNING idle_attempts + 1 >= :idle"
 _FAIL_JOB = """
 UPDATE job SET state = 'failed', finished_at = imgq_now(), counted_at = imgq_now(),
     error = CAST(:error AS jsonb)
@@ -38,7 +45,7 @@ def expire_trainings(engine: Engine, *, idle_attempts: int, limit: int = 100) ->
     with engine.begin() as connection:
         expired = list(connection.execute(text(_EXPIRED), {"limit": limit}).scalars())
         for job_id in expired:
-            _go_on_or_fail(connection, job_id, idle_attempts, _no_progress(idle_attempts))
+            _go_on_or_fail(connection, job_id, idle_attempts)
     return len(expired)
 
 
@@ -75,13 +82,13 @@ def lock_job(connection: Connection, job_id: int) -> None:
 
 
 def _go_on_or_fail(
-    connection: Connection, job_id: int, idle_attempts: int, error: JobError
+    connection: Connection, job_id: int, idle_attempts: int, error: JobError | None = None
 ) -> bool:
     keys = {"job_id": job_id, "idle": idle_attempts, "most": MOST_ATTEMPTS}
     if connection.execute(text(_AGAIN), keys).rowcount == 1:
         return True
-    connection.execute(text(f"{_GIVE_UP} WHERE job_id = :job_id"), keys)
-    _fail_job(connection, job_id, error)
+    idle = connection.execute(text(_GIVE_UP_AT), keys).scalar_one()
+    _fail_job(connection, job_id, error or (_no_progress(idle_attempts) if idle else TOO_OFTEN))
     return False
 
 

@@ -201,11 +201,11 @@ def begin_attempt(engine: Engine, lease: TrainingLease, resumed: Checkpoint | No
 
 
 def release_training(engine: Engine, lease: TrainingLease) -> bool:
-    """Give a training back, for anybody to go on with at once: no attempt of its own."""
+    """Give a training back, for anybody to go on with at once: it does not count as an attempt."""
     return _execute(
         engine,
         "UPDATE training SET state = 'pending', owner = NULL, lease_until = NULL, host = NULL,"
-        f" pid = NULL WHERE {FENCE}",
+        f" pid = NULL, attempts = greatest(attempts - 1, 0) WHERE {FENCE}",
         lease,
     )
 

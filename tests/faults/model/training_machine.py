@@ -228,6 +228,7 @@ class TrainingMachine(Machine):
         assert release_training(self.engine, attempt.lease) == held
         if held:
             attempt.job.release()
+            attempt.job.attempts -= 1
         attempt.computing = False
 
     @rule(attempt=tries)

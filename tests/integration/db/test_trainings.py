@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from imgq_db.cancelling import cancel_job
@@ -25,7 +25,7 @@ from imgq_db.retries import retry_job
 from imgq_db.sources import FILE_ROOT
 from imgq_db.summaries import summarize
 from imgq_db.train_options import TrainOptions
-from imgq_db.training.attempts import expire_trainings
+from imgq_db.training.attempts import MOST_ATTEMPTS, TOO_OFTEN, expire_trainings
 from imgq_db.training.events import (
     LOG_LINES,
     CheckpointWritten,
@@ -256,6 +256,36 @@ def test_only_a_training_that_succeeded_is_done_wholly(
     finish_training(engine, lease, NEW, JUDGED)
     ended = get_job(engine, job.uid).training
     assert ended is not None and ended.fraction == 1.0
+
+
+def test_who_gives_a_training_back_makes_no_attempt(
+    engine: Engine,
+    training: Callable[..., Job],
+    claimed: Callable[[], TrainingLease],
+    move_clock: Callable[[float], None],
+) -> None:
+    job = training()
+    for _ in range(MOST_ATTEMPTS):
+        assert release_training(engine, claimed())
+    assert claimed().attempt == 1
+    move_clock(200)
+    assert expire_trainings(engine, idle_attempts=3) == 1
+    assert get_job(engine, job.uid).state is JobState.RUNNING
+
+
+def test_a_training_that_is_lost_too_often_says_so(
+    engine: Engine,
+    training: Callable[..., Job],
+    claimed: Callable[[], TrainingLease],
+    move_clock: Callable[[float], None],
+) -> None:
+    job = training()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE training SET attempts = 49"))
+    claimed()
+    move_clock(200)
+    assert expire_trainings(engine, idle_attempts=3) == 1
+    assert get_job(engine, job.uid).error == TOO_OFTEN
 
 
 def test_attempts_without_a_checkpoint_end_the_job_and_those_with_one_do_not(
