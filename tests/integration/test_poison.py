@@ -35,8 +35,8 @@ def outcomes(engine: Engine, job: Job) -> dict[str, str]:
         ("decode=segv", "worker_crash", f"{CRASHED} SIGSEGV"),
         ("decode=overflow", "worker_crash", f"{CRASHED} SIGSEGV"),
         ("decode=abort", "worker_crash", f"{CRASHED} SIGABRT"),
-        ("decode=hang", "decode_timeout", "decoding it took longer than 1 s"),
-        ("read=hang", "read_timeout", "reading it took longer than 1 s"),
+        ("decode=hang", "decode_timeout", "decoding it took longer than 3 s"),
+        ("read=hang", "read_timeout", "reading it took longer than 3 s"),
     ],
 )
 def test_a_poison_picture_fails_alone(
@@ -55,7 +55,7 @@ def test_a_poison_picture_fails_alone(
         "IMGQ_FAILPOINTS": f"{fault}@match=*{POISON}",
     }
     processes.start("reconciler")
-    patience = 1 if "hang" in fault else 60
+    patience = 3 if "hang" in fault else 60
     processes.start_stand_in(chunk_size=8, lease_seconds=60, decode_seconds=patience)
     done = ended(job)
     found = outcomes(engine, job)
