@@ -68,7 +68,8 @@ def test_an_unknown_label_is_refused_with_something_to_try(
 def test_what_cannot_be_done_as_typed_comes_with_something_to_try(imgq: Imgq, flags: str) -> None:
     result = imgq("results", UID, *flags.split())
 
-    assert (result.exit_code, "Try: " in result.stderr) == (Exit.USAGE, True)
+    hinted = '"hint": "' if "--json" in flags else "Try: "
+    assert (result.exit_code, hinted in result.stderr) == (Exit.USAGE, True)
 
 
 def test_a_terminal_gets_a_table_with_safe_names(
