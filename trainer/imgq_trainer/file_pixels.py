@@ -9,7 +9,7 @@ from PIL import Image
 from imgq_trainer.artifacts import Preprocessing
 from imgq_trainer.decoding import Header, decode_pixels, read_header
 from imgq_trainer.in_flight import UNMARKED
-from imgq_trainer.memory import MemoryBudget
+from imgq_trainer.memory import MemoryBudget, is_out_of_memory
 from imgq_trainer.outcomes import Code, Rejection, failed
 from imgq_trainer.plain_jpeg import PlainJpeg, decode_jpeg, scan_jpeg
 from imgq_trainer.preprocessing import Pixels, array_to_pixels, to_pixels
@@ -57,8 +57,9 @@ class Decoder:
             with self.budget.reserve(2 * jpeg.memory_bytes(None)), mark:
                 picture = decode_jpeg(jpeg, None)
                 if picture is not None:
-                    whole = Image.fromarray(picture)
-                    return self._resized(lambda: to_pixels(whole, self.preprocessing))
+                    return self._resized(
+                        lambda: to_pixels(Image.fromarray(picture), self.preprocessing)
+                    )
         return self._pillow_pixels(data, name, mark)
 
     def _plain_jpeg(self, data: bytes) -> PlainJpeg | None:
@@ -83,5 +84,7 @@ class Decoder:
     def _resized(self, resize: Callable[[], Pixels]) -> Pixels | Rejection:
         try:
             return resize()
-        except MemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             return failed(Code.OUT_OF_MEMORY, "there was no memory to resize it")

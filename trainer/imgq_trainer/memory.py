@@ -1,8 +1,21 @@
-"""A budget of memory that threads draw from, so that very large pictures go one at a time."""
+"""Memory: a budget that threads draw from, so that very large pictures go one at a time; and the
+want of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
+
+#: how torch on a CPU, and what is written in C++, word it
+_NO_MEMORY = ("can't allocate memory", "bad_alloc")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell want of memory, on whatever device, from all else."""
+    import torch  # not before: crews and budgets are also for those who have none
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 class MemoryBudget:

@@ -30,6 +30,33 @@ assert not isinstance(decoder.pixels(small, b"small.png"), Rejection)
 print(rejected.code, rejected.detail)
 """
 
+#: It decodes a picture with ever more memory to spare, by either way, until it can be resized.
+RESIZE = """
+import gc, resource, sys
+from pathlib import Path
+from imgq_trainer.artifacts import Preprocessing
+from imgq_trainer.file_pixels import Decoder
+from imgq_trainer.memory import MemoryBudget
+from imgq_trainer.outcomes import Rejection
+
+how = Preprocessing(
+    resize=2048, crop=2048, interpolation="bicubic", mean=(0.0,) * 3, std=(1.0,) * 3
+)
+decoder = Decoder(how, True, 200_000_000, MemoryBudget(1 << 40))
+picture, small = (Path(name).read_bytes() for name in sys.argv[1:3])
+details = set()
+for decode in (decoder.pixels, decoder.exact_pixels):
+    assert not isinstance(decode(small, b"small.jpg"), Rejection)
+    gc.collect()
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    for room in range(2, 60, 2):
+        resource.setrlimit(resource.RLIMIT_AS, (used + (room << 20), resource.RLIM_INFINITY))
+        found = decode(picture, b"picture.jpg")
+        details |= {(found.code, found.detail)} if isinstance(found, Rejection) else set()
+for code, detail in details:
+    print(code, detail)
+"""
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited by Linux")
 @pytest.mark.parametrize("name", ["large.png", "large.jpg"])
@@ -43,3 +70,16 @@ def test_a_picture_without_memory_fails_and_the_next_one_does_not(
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "out_of_memory there was no memory to decode it\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited by Linux")
+def test_a_picture_that_cannot_be_resized_for_want_of_memory_fails(tmp_path: Path) -> None:
+    Image.effect_noise((1200, 1200), 64).convert("RGB").save(tmp_path / "picture.jpg")
+    Image.new("RGB", (64, 64)).save(tmp_path / "small.jpg")
+    command = [sys.executable, "-c", RESIZE, str(tmp_path / "picture.jpg")]
+    command.append(str(tmp_path / "small.jpg"))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    why = {line.removeprefix("out_of_memory ") for line in done.stdout.splitlines()}
+    words = {"there was no memory to resize it", "there was no memory to decode it"}
+    assert {"there was no memory to resize it"} <= why <= words

@@ -12,11 +12,11 @@ from torch import nn
 from imgq_trainer.classifier import ready_engine
 from imgq_trainer.crew import Crew
 from imgq_trainer.engines import Engine, choose_engine, compute_tile, precisions
+from imgq_trainer.memory import is_out_of_memory
 from imgq_trainer.networks import PixelNetwork
 from imgq_trainer.preprocessing import Pixels
 from imgq_trainer.training.errors import OutOfMemory
 from imgq_trainer.training.events import Stage
-from imgq_trainer.training.machine import is_out_of_memory
 from imgq_trainer.training.pictures import Pictures, Progress, Stop, in_runs
 
 Features = npt.NDArray[np.float32]

@@ -8,9 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from imgq_trainer.memory import is_out_of_memory
 from imgq_trainer.training.augmenting import Policy, View, blend, policy_of
 from imgq_trainer.training.courses import Course
-from imgq_trainer.training.machine import Machine, is_out_of_memory
+from imgq_trainer.training.machine import Machine
 from imgq_trainer.training.optimising import image_side
 from imgq_trainer.training.weighing import Balance
 

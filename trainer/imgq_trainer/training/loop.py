@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from imgq_trainer.errors import Stopped
+from imgq_trainer.memory import is_out_of_memory
 from imgq_trainer.training.augmenting import View
 from imgq_trainer.training.checkpoints import Keeper, Memory
 from imgq_trainer.training.config import CheckpointKnobs
@@ -16,7 +17,7 @@ from imgq_trainer.training.courses import Course, Sample, Trained
 from imgq_trainer.training.errors import OutOfMemory, TrainingDiverged
 from imgq_trainer.training.events import Epoch, Events
 from imgq_trainer.training.gradients import Gradients, Order, Rows
-from imgq_trainer.training.machine import Machine, is_out_of_memory
+from imgq_trainer.training.machine import Machine
 from imgq_trainer.training.optimising import (
     begin_training,
     rate_at,

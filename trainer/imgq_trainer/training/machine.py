@@ -52,9 +52,3 @@ class Machine:
 def share_of(threads: int, processes: int, device: torch.device) -> int:
     """Return a process's share of a CPU's threads; on GPUs threads only decode and start work."""
     return threads if device.type != "cpu" else max(threads // processes, 1)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return "can't allocate memory" in str(error)  # torch's words on a CPU

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from imgq_trainer.artifacts import Preprocessing
+from imgq_trainer.memory import is_out_of_memory
 from imgq_trainer.training.augmenting import SMALL_SIDE
 from imgq_trainer.training.config import Config
 from imgq_trainer.training.errors import BackboneUnsuited, DiskTooSmall
 from imgq_trainer.training.looking import Looks, fitted
-from imgq_trainer.training.machine import is_out_of_memory
 from imgq_trainer.training.optimising import image_side
 from imgq_trainer.training.pictures import stored_bytes
 from imgq_trainer.training.spec import TrainSpec
