@@ -109,7 +109,9 @@ MUTATIONS: Final = (
     Mutation(
         "the question whether a lease ran out",
         (Patch(CHUNKS, ' AND {is_over("lease_until")}\n', "\n"),),
-        (CLASSIFYING,),
+        (
+            "tests/integration/db/test_chunks.py::test_an_expired_lease_frees_the_chunk_for_the_next_claim",
+        ),
     ),
     Mutation(
         "the fence before a run of listed chunks",
