@@ -21,3 +21,5 @@ class Exit(IntEnum):
     STILL_RUNNING = 8
     CANCELLED = 9
     INTERRUPTED = 130
+    #: 128 + SIGPIPE, as of a program that the signal ends.
+    CLOSED_PIPE = 141

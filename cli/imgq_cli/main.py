@@ -48,6 +48,13 @@ class Program(click.RichGroup):
             fuller = [heads[head] for head in near]
             raise NoSuchCommand(fuller[0], error.message, possibilities=fuller, ctx=ctx) from error
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would end one whose reader has gone with 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            ctx.exit(Exit.CLOSED_PIPE)
+
     def main(self, *args: Any, **extra: Any) -> Any:
         given = args[0] if args else extra.pop("args", None)
         arguments = list(sys.argv[1:] if given is None else given)
@@ -57,7 +64,7 @@ class Program(click.RichGroup):
             code = super().main(arguments, **extra)
             sys.stdout.flush()
         except BrokenPipeError:
-            code = Exit.UNEXPECTED
+            code = Exit.CLOSED_PIPE
         except (click.Abort, KeyboardInterrupt):
             note("Interrupted.")
             code = Exit.INTERRUPTED

@@ -38,6 +38,7 @@ MEANING_OF_EXIT = {
     Exit.STILL_RUNNING: "the job was still running at `--timeout`",
     Exit.CANCELLED: "the job was cancelled",
     Exit.INTERRUPTED: "Ctrl-C; a job that was followed goes on",
+    Exit.CLOSED_PIPE: "what reads the output wants no more, such as `head`",
 }
 
 

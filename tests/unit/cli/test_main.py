@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from imgq_cli.fakes import FakeServer
 
 Imgq = Callable[..., Result]
 
+ROOT = Path(__file__).parents[3]
 HEAVY = ("torch", "celery", "sqlalchemy", "requests", "pydantic")
 BLOCKED_HELP = f"""
 import sys
@@ -155,3 +157,39 @@ def test_a_full_disk_behind_stdout_is_an_error_and_said_once(unbuffered: str) ->
 
     assert run.returncode == Exit.UNEXPECTED
     assert run.stderr == "Error: The system refused: No space left on device.\n"
+
+
+def test_a_reader_that_has_enough_ends_it_quietly_with_a_code_of_its_own() -> None:
+    command = [sys.executable, "-m", "imgq_cli", "completion", "fish"]
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    with os.fdopen(writing, "wb") as closed:
+        run = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+
+    assert (run.returncode, run.stderr) == (Exit.CLOSED_PIPE, b"")
+
+
+INTERRUPTED_IMPORT = """
+import runpy, sys
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == "rich_click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, CtrlC())
+runpy.run_module("imgq_cli", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_it_starts_is_quiet() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True, check=False
+    )
+
+    assert (run.returncode, run.stderr) == (Exit.INTERRUPTED, "Interrupted.\n")
+
+
+def test_the_installed_program_starts_so() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert project["scripts"] == {"imgq": "imgq_cli.__main__:main"}
