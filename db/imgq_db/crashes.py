@@ -16,6 +16,8 @@ from sqlalchemy import Connection, Engine, text
 
 WORKER_CRASH, OUT_OF_MEMORY = "worker_crash", "out_of_memory"
 READ_TIMEOUT, DECODE_TIMEOUT = "read_timeout", "decode_timeout"
+#: What the reasons of a picture begin with that ended a process while nothing else was underway.
+ALONE = "decoding it, and nothing else"
 #: So many deaths that nothing explains make a suspect of a picture that was there each time …
 SUSPICIOUS_DEATHS = 3
 #: … and condemn it if nothing else was underway: a container that is killed whole explains nothing.

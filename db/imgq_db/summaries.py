@@ -1,7 +1,7 @@
 """A job's results in numbers: by label, by error, by confidence. Counted once, at its end."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -136,6 +136,15 @@ def store_counts(connection: Connection, job_id: int, counts: Counts) -> None:
     """Store an ended job's numbers: from now on nobody counts its rows again."""
     stored = json.dumps(counts.to_json())
     connection.execute(text(_STORE), {"id": job_id, "counts": stored})
+
+
+def wrong_counts(connection: Connection, job: Job) -> int:
+    """Count what an ended job's stored numbers say and its rows do not, by kind of number."""
+    stored = _stored(connection, job.id) if job.state.terminal else None
+    if stored is None:
+        return 0
+    counted = count_rows(connection, job.id)
+    return sum(getattr(stored, each.name) != getattr(counted, each.name) for each in fields(Counts))
 
 
 def store_missing_summary(engine: Engine) -> int:

@@ -6,12 +6,21 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-from imgq_db.crashes import DECODE_TIMEOUT, LONE_DEATHS, READ_TIMEOUT, WORKER_CRASH
+from imgq_db.crashes import (
+    ALONE,
+    DECODE_TIMEOUT,
+    LONE_DEATHS,
+    OUT_OF_MEMORY,
+    READ_TIMEOUT,
+    WORKER_CRASH,
+)
 from imgq_db.estimates import TO_DO
 from imgq_db.jobs import get_job
 from imgq_db.manifests import unpack_names
 from imgq_db.outcome_codes import OUTCOME_CODES
 from imgq_db.settings import Settings
+from imgq_db.standstills import STANDSTILLS
+from imgq_db.summaries import wrong_counts
 from imgq_db.training.verifying import ARTIFACT_RULE, damaged_files
 from imgq_db.training.verifying import CHECKS as TRAINING_CHECKS
 
@@ -78,11 +87,6 @@ _CHECKS = {
         SELECT count(*) FROM job j WHERE j.id = :id AND j.finished_at IS NOT NULL
         AND (j.ok, j.failed, j.skipped, j.cached) <> (
             SELECT {_COUNTERS} FROM prediction WHERE job_id = :id)""",
-    "an ended job's summary counts each of its rows": """
-        SELECT abs(CAST(s.counts ->> 'rows' AS bigint) - (SELECT count(*) FROM prediction
-            WHERE job_id = s.job_id))
-        FROM job_summary s JOIN job j ON j.id = s.job_id
-        WHERE s.job_id = :id AND j.finished_at IS NOT NULL""",
     "a dry run left as many pictures to do as it says": f"""
         SELECT abs(j.to_do - (SELECT count(*) FROM prediction
             WHERE job_id = j.id AND error_code = '{TO_DO}' AND NOT cached))
@@ -90,6 +94,8 @@ _CHECKS = {
     "a succeeded job has a row for every image": """
         SELECT abs(j.listed_images - (SELECT count(*) FROM prediction WHERE job_id = j.id))
         FROM job j WHERE j.id = :id AND j.state = 'succeeded'""",
+    "a succeeded job's folder was listed to its end": """
+        SELECT count(*) FROM job WHERE id = :id AND state = 'succeeded' AND listed_at IS NULL""",
     "an ended job has no open chunk": """
         SELECT count(*) FROM chunk c JOIN job j ON j.id = c.job_id WHERE j.id = :id
         AND j.finished_at IS NOT NULL AND c.state IN ('pending', 'leased')""",
@@ -107,6 +113,10 @@ _CHECKS = {
         AND (p.status <> 0 AND coalesce(p.label, p.top_labels[1]) IS NOT NULL
             OR p.label <> p.top_labels[1] OR 0 > ANY(p.top_labels)
             OR known.labels > 0 AND known.labels <= ANY(p.top_labels))""",
+    "the first of a row's labels is its best one, and its confidence is that one's": """
+        SELECT count(*) FROM prediction WHERE job_id = :id AND status = 0
+        AND (top_scores[1] < ANY(top_scores) OR confidence <> top_scores[1]
+            OR cardinality(top_scores) <> cardinality(top_labels))""",
     "equal pictures of a chunk have equal labels": """
         SELECT count(*) FROM (SELECT 1 FROM prediction WHERE job_id = :id AND status = 0
             GROUP BY chunk_id, digest HAVING digest IS NOT NULL
@@ -118,9 +128,11 @@ _CHECKS = {
         SELECT count(*) FROM prediction p LEFT JOIN suspect s
             ON s.job_id = p.job_id AND s.image = p.image
         WHERE p.job_id = :id
-        AND p.error_code IN ('{WORKER_CRASH}', '{DECODE_TIMEOUT}', '{READ_TIMEOUT}')
+        AND (p.error_code IN ('{WORKER_CRASH}', '{DECODE_TIMEOUT}', '{READ_TIMEOUT}')
+            OR p.error_code = '{OUT_OF_MEMORY}' AND starts_with(p.error_detail, '{ALONE}'))
         AND coalesce(s.alone, 0) = 0 AND coalesce(s.lone_deaths, 0) < {LONE_DEATHS}""",
 }
+_SUMMARY_RULE = "an ended job's summary is what its rows add up to"
 _PATHS_RULE = "a row has the path that its chunk names"
 _PATHS = """
 SELECT c.first_image, c.manifest,
@@ -141,8 +153,9 @@ def verify_job(engine: Engine, uid: UUID, *, settings: Settings | None = None) -
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         if not job.kind.trains:
             misnamed = Check(_PATHS_RULE, _misnamed_chunks(connection, job.id))
-            return *_run(connection, _JOB_CHECKS | _CHECKS, job.id), misnamed
-        checks = _run(connection, _JOB_CHECKS | TRAINING_CHECKS, job.id)
+            summary = Check(_SUMMARY_RULE, wrong_counts(connection, job))
+            return *_run(connection, _JOB_CHECKS | STANDSTILLS | _CHECKS, job.id), misnamed, summary
+        checks = _run(connection, _JOB_CHECKS | STANDSTILLS | TRAINING_CHECKS, job.id)
         if settings is None:
             return checks
         return *checks, Check(ARTIFACT_RULE, damaged_files(connection, settings, job.id))

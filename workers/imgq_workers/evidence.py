@@ -3,7 +3,7 @@
 from pathlib import Path
 from uuid import UUID
 
-from imgq_db.crashes import DECODE_TIMEOUT, OUT_OF_MEMORY, READ_TIMEOUT, WORKER_CRASH, Cause
+from imgq_db.crashes import ALONE, DECODE_TIMEOUT, OUT_OF_MEMORY, READ_TIMEOUT, WORKER_CRASH, Cause
 from imgq_workers.trails import Doing, Flight, OomKills, Trail
 
 NO_BOOT = UUID(int=0)
@@ -44,11 +44,11 @@ def cause_of(trail: Trail, fault: str, *, decode_seconds: float) -> Cause | None
         return None
     if fault:
         name = next((name for words, name in _SIGNALS.items() if words in fault), "a signal")
-        return Cause(WORKER_CRASH, f"decoding it, and nothing else, ended a worker by {name}")
+        return Cause(WORKER_CRASH, f"{ALONE}, ended a worker by {name}")
     if trail.late is not None:
         return _too_slow(trail.late, decode_seconds)
     if _grew(trail.oom, oom_kills()):
-        return Cause(OUT_OF_MEMORY, "decoding it, and nothing else, left a worker without memory")
+        return Cause(OUT_OF_MEMORY, f"{ALONE}, left a worker without memory")
     return None
 
 

@@ -12,6 +12,7 @@ from imgq_db.closing import close_job
 from imgq_db.errors import JobNotFound
 from imgq_db.jobs import Job
 from imgq_db.ledger import LedgerRow
+from imgq_db.standstills import STANDSTILL_SECONDS
 from imgq_db.verifying import verify_job
 
 Jobs = Callable[..., Job]
@@ -22,6 +23,8 @@ COPY_ROW = (
     " top_labels, top_scores, cached, error_code, error_detail, digest, path"
     " FROM prediction WHERE image = 0"
 )
+
+OTHER_LABELS, OTHER_CODES = '{"labels": [[7, 4]]}', '{"failed": [["corrupt", 1]]}'
 
 
 @pytest.fixture
@@ -110,6 +113,18 @@ def test_an_unknown_job_cannot_be_verified(engine: Engine) -> None:
             "UPDATE model_version SET labels = '[\"jay\"]'; UPDATE model_version SET digest = '0'",
             {"labels are its model's"},
         ),
+        ("UPDATE prediction SET top_scores = '{0.2,0.7}' WHERE image = 3", {"its best one"}),
+        ("UPDATE prediction SET top_scores = '{0.75}' WHERE image = 3", {"its best one"}),
+        ("UPDATE prediction SET confidence = 0.5 WHERE image = 3", {"its best one"}),
+        ("UPDATE job SET listed_at = NULL", {"to its end"}),
+        (f"UPDATE job_summary SET counts = counts || '{OTHER_LABELS}'", {"summary"}),
+        (f"UPDATE job_summary SET counts = counts || '{OTHER_CODES}'", {"summary"}),
+        ("UPDATE prediction SET confidence = 0.15 WHERE image = 3", {"summary"}),
+        (
+            "UPDATE prediction SET status = 1, error_code = 'out_of_memory', error_detail ="
+            " 'decoding it, and nothing else, left a worker without memory' WHERE image = 3",
+            {"condemned"},
+        ),
         (
             "UPDATE prediction SET label = 1, top_labels = '{1,0}' WHERE image = 3",
             {"equal pictures"},
@@ -122,3 +137,33 @@ def test_each_violation_is_found(
     execute(damage)
     broken = broken_rules(engine, sound)
     assert [rule for rule in rules if not any(rule in found for found in broken)] == []
+
+
+def test_a_picture_for_which_there_was_no_memory_is_not_condemned(
+    engine: Engine, sound: Job, execute: Callable[[str], None]
+) -> None:
+    execute(
+        "UPDATE prediction SET status = 1, error_code = 'out_of_memory',"
+        " error_detail = 'there was no memory to read it' WHERE image = 3"
+    )
+    assert not any("condemned" in rule for rule in broken_rules(engine, sound))
+
+
+def test_what_nobody_mends_is_found_after_ten_minutes(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows, move_clock: Callable[[float], None]
+) -> None:
+    done, held = listed(1), listed(1)
+    finish_chunk(engine, lease := claim(), rows(lease))
+    claim()
+    move_clock(STANDSTILL_SECONDS - 60)
+    assert [broken_rules(engine, job) for job in (done, held)] == [set(), set()]
+    move_clock(120)
+    assert broken_rules(engine, done) == {"no job is done for long that nobody has closed"}
+    assert broken_rules(engine, held) == {"no claim is over for long that nobody has freed"}
+
+
+def test_a_job_that_ended_long_ago_stands_still_in_order(
+    engine: Engine, sound: Job, move_clock: Callable[[float], None]
+) -> None:
+    move_clock(86_400)
+    assert broken_rules(engine, sound) == set()
