@@ -24,6 +24,9 @@ _PREDICTIONS = CacheTable(
 _LABELS = """SELECT nullif(jsonb_array_length(v.labels), 0) FROM recipe r
     JOIN model_version v ON v.id = r.model_version_id WHERE r.id = :recipe"""
 
+_SHORTER = "length(known.top) < length(excluded.top)"
+_OTHER = "substring(known.top FOR length(excluded.top)) <> excluded.top"
+
 
 class Known(NamedTuple):
     """A prediction that was computed before: label indices and scores (float32), best first."""
@@ -70,8 +73,13 @@ def recall(
     return {bytes(digest): _unpack(top) for digest, top, _ in rows}
 
 
-def remember(engine: Engine, recipe: int, predictions: Mapping[bytes, Known]) -> None:
-    """Keep predictions for later jobs. One with more labels replaces one with fewer."""
+def remember(
+    engine: Engine, recipe: int, predictions: Mapping[bytes, Known], *, anew: bool = False
+) -> None:
+    """Keep predictions for later jobs. One with more labels replaces one with fewer.
+
+    anew: computed whatever is known, so one replaces any other that it does not just begin.
+    """
     if not predictions:
         return
     # In one order everywhere, so that two workers never wait for each other's rows.
@@ -84,7 +92,7 @@ def remember(engine: Engine, recipe: int, predictions: Mapping[bytes, Known]) ->
                 " FROM unnest(CAST(:digests AS bytea[]), CAST(:tops AS bytea[]))"
                 " AS new(digest, top) ON CONFLICT (recipe_id, digest) DO UPDATE"
                 " SET top = excluded.top, used_on = excluded.used_on"
-                " WHERE length(known.top) < length(excluded.top)"
+                f" WHERE {_OTHER if anew else _SHORTER}"
             ),
             {
                 "recipe": recipe,

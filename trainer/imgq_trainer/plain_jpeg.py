@@ -1,11 +1,14 @@
 """Ordinary JPEG files, straight through libjpeg-turbo; all others are left to Pillow."""
 
 import functools
+import importlib.metadata
 import importlib.util
 import io
 from dataclasses import dataclass
 
 import numpy as np
+import PIL
+import torch
 from PIL import Image
 
 from imgq_trainer.decoding import JPEG_PIXELS_PER_BYTE, orientation_of
@@ -45,9 +48,12 @@ class PlainJpeg:
 
 
 def decoder_name() -> str:
-    """Name what decides which pixels a file's bytes become."""
-    library = "turbo" if _turbo() else "pillow"
-    return f"decode-{GENERATION}-{library}"
+    """Name what decides which pixels a file's bytes become, with its versions.
+
+    As in "decode-3-turbo-1.9.0-pillow-13.0.0-torch-2.10.0": torch resizes.
+    """
+    turbo = f"turbo-{importlib.metadata.version('simplejpeg')}-" if _turbo() else ""
+    return f"decode-{GENERATION}-{turbo}pillow-{PIL.__version__}-torch-{torch.__version__}"
 
 
 def scan_jpeg(data: bytes) -> PlainJpeg | None:

@@ -79,7 +79,7 @@ class Recollection:
 
     def _keep_predictions(self, found: Collection[Prediction]) -> None:
         new = {one.digest: Known(one.top, one.scores) for one in found if not one.cached}
-        remember(self._engine, self._recipe, new)
+        remember(self._engine, self._recipe, new, anew=not self._lease.options.cache)
 
     def _keep_files(self, found: Mapping[bytes, Prediction]) -> None:
         if not self._keeps_files:

@@ -62,6 +62,18 @@ def test_whatever_is_remembered_is_recalled_bit_for_bit(
         assert recall(engine, recipe, [digest], top_k=len(found.top)) == {digest: found}
 
 
+def test_what_was_computed_anew_replaces_what_is_known_unless_it_says_the_same(
+    engine: Engine, recipe: int
+) -> None:
+    wrong = Known((2, 1, 0), (0.75, 0.125, 0.0625))
+    remember(engine, recipe, {A: wrong, B: CRANE, C: wrong})
+    fresh = {A: CRANE, B: Known(CRANE.top[:1], CRANE.scores[:1]), C: TABBY}
+    remember(engine, recipe, fresh)
+    assert recall(engine, recipe, [A, B, C], top_k=3) == {A: wrong, B: CRANE, C: wrong}
+    remember(engine, recipe, fresh, anew=True)
+    assert recall(engine, recipe, [A, B, C], top_k=3) == {A: CRANE, B: CRANE, C: TABBY}
+
+
 def test_only_the_pictures_asked_for_are_recalled(engine: Engine, recipe: int) -> None:
     remember(engine, recipe, {A: CRANE, B: TABBY})
     assert recall(engine, recipe, [B, C], top_k=3) == {B: TABBY}

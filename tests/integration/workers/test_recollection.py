@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from imgq_db import known_files
@@ -172,6 +172,19 @@ def test_what_was_computed_without_the_cache_is_known_later(
     run(pictures, cache=False)
     assert all(row.cached for row in run(pictures))
     assert counts == {"read": 0, "computed": 0}
+
+
+def test_what_was_computed_without_the_cache_replaces_what_is_known(
+    run: Run, pictures: Path, counts: dict[str, int], engine: Engine
+) -> None:
+    first = run(pictures)
+    with engine.begin() as connection:  # as if something had been wrong when it was computed
+        connection.execute(
+            text("UPDATE known_prediction SET top = set_byte(top, 0, 2 - get_byte(top, 0))")
+        )
+    assert run(pictures) != first
+    run(pictures, cache=False)
+    assert [row.label for row in run(pictures)] == [row.label for row in first]
 
 
 def test_a_file_that_was_written_to_is_read_again_whatever_its_time_says(

@@ -1,8 +1,12 @@
+import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+import PIL
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -108,7 +112,20 @@ def test_without_the_package_everything_is_left_to_pillow(
     monkeypatch.setattr(plain_jpeg, "_turbo", lambda: False)
 
     assert scan_jpeg(encode("JPEG")) is None
-    assert plain_jpeg.decoder_name() == "decode-3-pillow"
+    name = f"decode-3-pillow-{PIL.__version__}-torch-{torch.__version__}"
+    assert plain_jpeg.decoder_name() == name
+
+
+@pytest.mark.parametrize("library", [PIL, torch])
+def test_another_version_of_what_makes_pixels_is_another_decoder(
+    library: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = plain_jpeg.decoder_name()
+    assert f"turbo-{importlib.metadata.version('simplejpeg')}" in before
+
+    monkeypatch.setattr(library, "__version__", "99.9")
+
+    assert plain_jpeg.decoder_name() != before
 
 
 @pytest.mark.parametrize(
