@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
 
+from imgq_db.workers import COULD_CLAIM
+
 #: The error code of a picture that a dry run leaves to the real job.
 TO_DO = "to_do"
-#: A worker that was not seen for so long is not counted on.
-ALIVE_SECONDS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,9 @@ class Estimate:
 
 
 # The sample of the most pictures stands: of a few the ends weigh too much.
-_STORE_SAMPLE = """
+_STORE_SAMPLE = f"""
 UPDATE job j SET sampled_images = :images, sampled_per_second = :speed,
-    sampled_workers = greatest(1, (SELECT count(*) FROM worker w
-        WHERE w.seen_at >= imgq_now() - make_interval(secs => :alive)
-        AND w.state <> 'draining' AND w.queue = 'classify' AND j.root = ANY(w.roots)))
+    sampled_workers = greatest(1, (SELECT count(*) FROM worker w WHERE {COULD_CLAIM}))
 WHERE j.id = :job_id AND j.sampled_images < :images
 """
 
@@ -57,4 +55,4 @@ def store_sample(engine: Engine, job_id: int, *, images: int, images_per_second:
     """Keep the speed of a sample, unless one of as many pictures or more is there."""
     values = {"job_id": job_id, "images": images, "speed": images_per_second}
     with engine.begin() as connection:
-        connection.execute(text(_STORE_SAMPLE), {**values, "alive": ALIVE_SECONDS})
+        connection.execute(text(_STORE_SAMPLE), values)

@@ -90,6 +90,19 @@ def test_workers_that_could_not_take_part_are_not_counted_on(
     assert estimate(engine, job).workers == 1
 
 
+def test_workers_that_do_not_compute_the_precision_are_not_counted_on(
+    engine: Engine, done: Jobs, execute: Execute
+) -> None:
+    job = done(*dry_rows(), options=DRY)
+    for _ in range(3):
+        add_worker(engine, "file:")
+    execute("UPDATE worker SET precisions = '{other}'")
+    add_worker(engine, "file:")
+    store_sample(engine, job.id, images=32, images_per_second=4.0)
+
+    assert estimate(engine, job).workers == 1
+
+
 def test_the_speed_of_the_most_pictures_stands(engine: Engine, done: Jobs) -> None:
     job = done(*dry_rows(), options=DRY)
     assert sampled_images(engine, job.id) == 0
