@@ -20,7 +20,7 @@ EMPTY_SOURCE = JobError(
     "empty-source",
     "The folder holds no files",
     "No file was found in the folder, or none that --include and --exclude leave.",
-    "Check the path and the patterns.",
+    "Check the path and the patterns. Links to folders are not followed.",
 )
 
 # Apart, so that each finds its partial index: there may be 10^5 chunks that are done.
@@ -145,7 +145,7 @@ def budget_error(budget: str, failed: int) -> JobError:
         "failure-budget-exceeded",
         "Too many images failed",
         f"{failed} images failed; --max-failures allows {budget}.",
-        "imgq results JOB --status failed shows them.",
+        "imgq results JOB --status failed",
     )
 
 

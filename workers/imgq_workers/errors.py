@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from imgq_db.closing import EMPTY_SOURCE
 from imgq_db.errors import ImgqError
 from imgq_db.failures import FailureKind, Setback
 from imgq_db.jobs import JobError
@@ -27,6 +28,16 @@ def listing_raised(why: Exception) -> JobError:
         "The worker failed to list the folder",
         f"Listing raised {type(why).__name__}: {why}",
         "The worker's log has the traceback; this is likely a bug in imgq.",
+    )
+
+
+def nothing_but_links(links: int) -> JobError:
+    """The folder holds no file to classify, but links to folders, which were not followed."""
+    were = "1 link to a folder was" if links == 1 else f"{links} links to folders were"
+    return replace(
+        EMPTY_SOURCE,
+        detail=f"{EMPTY_SOURCE.detail} {were} not followed.",
+        hint="Submit the folders that the links lead to; or check the path and the patterns.",
     )
 
 

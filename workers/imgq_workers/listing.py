@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from imgq_workers.context import WorkerContext
 from imgq_workers.errors import (
     by_workers,
     listing_raised,
+    nothing_but_links,
     retried_job_gone,
     source_refused,
     source_unreadable,
@@ -49,6 +50,7 @@ class Lister:
     _lease: ListingLease | None = None
     _paths: Iterator[bytes | None] = field(default_factory=lambda: iter(()))
     _names: list[bytes] = field(default_factory=list)  # the beginning of the next chunk
+    _links: int = 0  # to folders, which are not followed; since this process began
 
     def turn(self) -> bool:
         """List for a second. False: no job waits for its folder to be listed."""
@@ -122,7 +124,8 @@ class Lister:
             left=self.context.setbacks.left(),
         )
         if lease is not None:
-            self._paths, self._names = _paths(self.context, lease), []
+            self._paths = _paths(self.context, lease, left_out=self._leave_out)
+            self._names, self._links = [], 0
         return lease
 
     def _list(self, lease: ListingLease) -> ListingLease | None:
@@ -132,11 +135,20 @@ class Lister:
             chunks, exhausted = self._next_run(lease.listed_images)
             lease = self._commit(lease, chunks, last=exhausted)
             if exhausted:
-                _log.info("folder_listed", images=lease.listed_images)
-                close_job(self.context.engine, lease.job_id)
+                self._finish(lease)
                 return None
             if time.monotonic() >= turn_ends:
                 return lease
+
+    def _finish(self, lease: ListingLease) -> None:
+        _log.info("folder_listed", images=lease.listed_images, links_left_out=self._links)
+        if self._links and not lease.listed_images:
+            end_job(self.context.engine, lease.job_id, nothing_but_links(self._links))
+        else:
+            close_job(self.context.engine, lease.job_id)
+
+    def _leave_out(self, links: int) -> None:
+        self._links += links
 
     def _next_run(self, listed: int) -> tuple[list[list[bytes]], bool]:
         """Return whole chunks, none if the time was too short for one, and whether that is all."""
@@ -172,14 +184,17 @@ class Lister:
         return lease
 
 
-def _paths(context: WorkerContext, lease: ListingLease) -> Iterator[bytes | None]:
+def _paths(
+    context: WorkerContext, lease: ListingLease, *, left_out: Callable[[int], None]
+) -> Iterator[bytes | None]:
     """Yield the paths to classify; None for one that is left out, so that time can be kept."""
     if lease.only_failed:
         yield from _failed_paths(context, lease)
         return
     passes = make_filter(lease.options.include, lease.options.exclude)
     folder = os.fsencode(source_folder(lease.source, context.settings))
-    for path in walk(folder, recursive=lease.options.recursive, after=lease.cursor):
+    recursive, after = lease.options.recursive, lease.cursor
+    for path in walk(folder, recursive=recursive, after=after, left_out=left_out):
         yield path if passes(path) else None
 
 

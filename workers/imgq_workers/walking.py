@@ -1,14 +1,19 @@
 """Walking a folder: every file once, in one fixed order, from any point on. Any file name."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _FILE, _FOLDER, _END = 0, 1, 2
 _Key = tuple[tuple[int, bytes], ...]
 
 
 def walk(
-    root: bytes, *, recursive: bool = True, after: bytes | None = None, within: bytes = b""
+    root: bytes,
+    *,
+    recursive: bool = True,
+    after: bytes | None = None,
+    within: bytes = b"",
+    left_out: Callable[[int], None] = lambda _links: None,
 ) -> Iterator[bytes]:
     """Yield the paths of all files below root, relative to it, as raw bytes.
 
@@ -18,6 +23,7 @@ def walk(
     after: a path that was yielded before: go on behind it. Behind a folder is behind all that is
     in it. A folder that was read up to there, and cannot be any more, is yielded itself, too.
     within: a sub-folder's path, with a / at its end: only what is in it.
+    left_out: is told how many links to folders a folder holds.
     Only one folder's names are in memory at a time, and the folders still to visit.
     Raises OSError if root itself cannot be read.
     """
@@ -26,13 +32,15 @@ def walk(
     while folders:
         folder = folders.pop()
         try:
-            files, below = _scan(root + b"/" + folder)
+            files, below, links = _scan(root + b"/" + folder)
         except OSError:
             if not folder:
                 raise
             if seen is None or walk_key(folder) > seen:
                 yield folder
             continue
+        if recursive and links:
+            left_out(links)
         for name in files:
             path = folder + name
             if seen is None or walk_key(path) > seen:
@@ -49,15 +57,18 @@ def walk_key(path: bytes) -> _Key:
     return *((_FOLDER, parent) for parent in parents), last
 
 
-def _scan(folder: bytes) -> tuple[list[bytes], list[bytes]]:
-    files, folders = [], []
+def _scan(folder: bytes) -> tuple[list[bytes], list[bytes], int]:
+    """Return a folder's files and sub-folders, and the number of links to folders in it."""
+    files, folders, links = [], [], 0
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.name)
-            elif not (entry.is_symlink() and _leads_to_folder(entry)):
+            elif entry.is_symlink() and _leads_to_folder(entry):
+                links += 1
+            else:
                 files.append(entry.name)
-    return sorted(files), sorted(folders)
+    return sorted(files), sorted(folders), links
 
 
 def _leads_to_folder(entry: os.DirEntry[bytes]) -> bool:

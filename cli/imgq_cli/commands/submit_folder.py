@@ -80,6 +80,7 @@ def command(invocation: Invocation, /, path: str, **options: Any) -> int:
 
     PATH is a folder on this machine, or root:NAME/relative/path for a folder under a root that
     the server knows. On a terminal the job is followed; elsewhere its id is printed.
+    Links to folders are not followed.
 
     Pictures that were labelled before with the same model, engine and precision are known by their
     content: they cost nothing. --dry-run tells how many those are. It opens every file, reads

@@ -197,6 +197,24 @@ def test_a_folder_with_nothing_to_do_fails_the_job(
     assert ended.error is not None and ended.error.slug == "empty-source"
 
 
+@pytest.mark.parametrize(
+    ("links", "words"), [(1, " 1 link to a folder was"), (2, " 2 links to folders were")]
+)
+def test_a_folder_of_nothing_but_links_to_folders_says_so(
+    links: int, words: str, engine: Engine, submit: Submit, ring: Ring, folder: Path, paint: Paint
+) -> None:
+    paint("elsewhere/a.png")
+    (folder / "in" / "deeper").mkdir(parents=True)
+    for n in range(links):
+        (folder / "in" / "deeper" / f"link{n}").symlink_to(folder / "elsewhere")
+    job = submit(folder / "in")
+    ring("list")
+    ended = get_job(engine, job.uid)
+    assert (ended.state, ended.progress.total) == (JobState.FAILED, 0)
+    assert ended.error is not None and ended.error.slug == "empty-source"
+    assert ended.error.detail.endswith(f"{words} not followed.")
+
+
 def test_a_folder_of_bad_files_is_a_success(
     engine: Engine, submit: Submit, ring: Ring, folder: Path
 ) -> None:
