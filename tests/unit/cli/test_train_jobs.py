@@ -203,8 +203,9 @@ def test_a_server_that_is_away_for_a_moment_loses_no_epoch(
 
 @pytest.mark.parametrize("arguments", [("results", UID), ("diff", UID, UID)])
 def test_a_training_has_no_labels_and_the_server_says_so(
-    server: FakeServer, imgq: Imgq, arguments: tuple[str, ...]
+    server: FakeServer, imgq: Imgq, make_training: Make, arguments: tuple[str, ...]
 ) -> None:
+    server.on("GET", JOB, Answer(make_training("running")))
     detail = f"The job {UID} is a train job: it labels no images."
     problem = Answer({"title": "No", "detail": detail, "hint": f"imgq status {UID}"}, 409)
     for part in ("results", "results.csv", "results.jsonl"):
