@@ -38,7 +38,9 @@ def spoil(engine: Engine) -> Spoil:
 
 def reason(engine: Engine, job: Job) -> tuple[JobState, str | None, str | None]:
     ended = get_job(engine, job.uid)
-    return ended.state, ended.error and ended.error.slug, ended.error and ended.error.detail
+    if ended.error is None:
+        return ended.state, None, None
+    return ended.state, ended.error.slug, ended.error.detail
 
 
 UNREADABLE = (JobState.FAILED, "options-unreadable", "top_k is 5000; it must be 1 to 100.")

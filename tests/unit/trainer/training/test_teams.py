@@ -32,7 +32,7 @@ def led(monkeypatch: pytest.MonkeyPatch) -> Answers:
 
     def make(states: tuple[State, ...], losses: tuple[float, ...]) -> Led:
         monkeypatch.setattr(teams, "say", lambda word: None)
-        monkeypatch.setattr(teams.dist, "broadcast", lambda *_, **__: None)
+        monkeypatch.setattr("torch.distributed.broadcast", lambda *_, **__: None)
         monkeypatch.setattr(teams, "answer", lambda *_: Said(states, losses))
         cpu = torch.device("cpu")
         return Led(Group(Seat(0, 2, "run"), cpu, None, ()))
