@@ -153,6 +153,12 @@ class Settings(BaseSettings):
         description="A model that loads for longer ends the worker's process, as one that does not"
         " load.",
     )
+    stall_seconds: float = Field(
+        600,
+        gt=0,
+        description="A worker that holds chunks, and of which nothing moves for so long, is ended:"
+        " that is a failure of its chunks.",
+    )
     torch_threads: int | None = Field(
         None, ge=1, description="Cores that networks are computed on. Default: all that there are."
     )

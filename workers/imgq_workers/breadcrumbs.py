@@ -21,6 +21,8 @@ from imgq_workers.signal_stacks import give_signal_stack
 from imgq_workers.trails import (
     ALONE_AT,
     CHUNK,
+    HEARD,
+    HEARD_AT,
     IDENTITY,
     MAGIC,
     MOST_CHUNKS,
@@ -46,6 +48,7 @@ class Breadcrumbs:
         self._free = list(range(slots))
         self._slots: dict[int, list[int]] = {}  # by thread: where its slot is, and its last mark
         self._chunks: dict[tuple[int, int], int] = {}
+        self._heard = self._steps = 0
         self._chores = itertools.count()
         self._stacks: list[object] = []
         OOM.pack_into(memory, OOM_AT, *oom_kills())
@@ -62,12 +65,25 @@ class Breadcrumbs:
         at = chunk_at(entry)
         CHUNK.pack_into(self._memory, at, lease.chunk_id, lease.job_id, lease.token)
         self._memory[at + CHUNK.size] = 1
+        self._step()
 
     def drop(self, lease: ChunkLease) -> None:
         """Say that it holds it no longer."""
         with self._turn:
             entry = self._chunks.pop((lease.chunk_id, lease.token))
             self._memory[chunk_at(entry) + CHUNK.size] = 0
+        self._step()
+
+    def hear(self) -> None:
+        """Say that the database answered for a lease: it is there, and the lease is kept."""
+        with self._turn:
+            self._heard += 1
+            HEARD.pack_into(self._memory, HEARD_AT, self._heard, self._steps)
+
+    def _step(self) -> None:
+        with self._turn:
+            self._steps += 1
+            HEARD.pack_into(self._memory, HEARD_AT, self._heard, self._steps)
 
     def in_flight(self, job_id: int, images: Sequence[int], names: Sequence[bytes]) -> InFlight:
         """Return what is told of pictures. images: the numbers of the names, in their order."""

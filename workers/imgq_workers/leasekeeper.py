@@ -80,13 +80,15 @@ def _keep(
 ) -> None:
     settings = context.settings
     renew_at = time.monotonic() + settings.beat_seconds
-    while not ended.wait(settings.poll_seconds) and not keeper.should_stop():
+    # To the end, also of a chunk that is to be dropped: it may hang, and that must be seen.
+    while not ended.wait(settings.poll_seconds):
         try:
-            renew = time.monotonic() >= renew_at
+            renew = time.monotonic() >= renew_at and not keeper.should_stop()
             if not _look(context, lease, keeper, renew=renew):
                 keeper.lost.set()
             elif renew:
                 renew_at = time.monotonic() + settings.beat_seconds
+            context.breadcrumbs.hear()
         except SQLAlchemyError as error:  # also one of the pool's own: none was free in time
             # The commit is fenced, so working on blindly is safe; the next round asks again.
             _log.warning("lease_not_renewed", chunk=lease.chunk_id, error=str(error).strip())

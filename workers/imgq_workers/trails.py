@@ -21,6 +21,7 @@ IDENTITY = struct.Struct("<8s16s16s16siHH")  # magic, owner, worker, boot, pid, 
 OOM_AT, OOM = 64, struct.Struct("<qq")
 ALONE_AT = 80
 _VERDICT_AT, _VERDICT = 84, struct.Struct("<IIB")  # slot, mark, whether it counts
+HEARD_AT, HEARD = 96, struct.Struct("<QQ")  # answers to lease keepers, chunks taken or dropped
 _CHUNKS_AT, _CHUNK_BYTES = 128, 32
 CHUNK = struct.Struct("<qqq")  # chunk, job, token
 _SLOT_BYTES, SLOT = 40, struct.Struct("<qqqIi")  # job, first, last, mark, thread
@@ -31,6 +32,10 @@ class OomKills(NamedTuple):
 
     group: int
     machine: int
+
+
+#: In a verdict, in the place of a slot and a mark: the whole process stood still.
+STOOD_STILL = (0xFFFFFFFF, 0)
 
 
 class Doing(IntEnum):
@@ -69,6 +74,7 @@ class Trail:
 
     alone: it tries one picture, with nothing else underway. overdue: slot and mark of what it was
     killed for. flights: pictures. chores: what is done for a job, and not for one of its pictures.
+    heard: how often the database answered for its leases. moved: changes whenever it gets on.
     """
 
     owner: UUID
@@ -81,6 +87,13 @@ class Trail:
     held: tuple[HeldChunk, ...]
     flights: tuple[Flight, ...]
     chores: tuple[Flight, ...]
+    heard: int = 0
+    moved: bytes = b""
+
+    @property
+    def stood_still(self) -> bool:
+        """Whether it was killed because nothing of it moved."""
+        return self.overdue == STOOD_STILL
 
     @property
     def late(self) -> Flight | None:
@@ -122,6 +135,8 @@ def read_trail(written: bytes) -> Trail | None:
         held=tuple(_held(written, UUID(bytes=owner))),
         flights=tuple(each for each in underway if each.doing.picture),
         chores=tuple(each for each in underway if not each.doing.picture),
+        heard=HEARD.unpack_from(written, HEARD_AT)[0],
+        moved=written[HEARD_AT + 8 : HEARD_AT + HEARD.size] + written[slot_at(0) :],
     )
 
 
@@ -143,6 +158,6 @@ def _underway(written: bytes, slots: int) -> Iterator[Flight]:
             yield Flight(number, mark, thread, job_id, first, last, doing)
 
 
-def write_verdict(fd: int, flight: Flight) -> None:
+def write_verdict(fd: int, slot: int, mark: int) -> None:
     """Note in another process's trail what it is about to be killed for."""
-    os.pwrite(fd, _VERDICT.pack(flight.slot, flight.mark, 1), _VERDICT_AT)
+    os.pwrite(fd, _VERDICT.pack(slot, mark, 1), _VERDICT_AT)

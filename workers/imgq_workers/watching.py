@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -21,7 +22,8 @@ from imgq_workers.crumb_files import Found, crumb_folder, find_crumbs, find_left
 from imgq_workers.deadlines import ROUND_SECONDS, Deadlines, deadline
 from imgq_workers.errors import by_workers, process_keeps_dying
 from imgq_workers.evidence import boot_differs, cause_of
-from imgq_workers.trails import Doing, Flight, OomKills, Trail, write_verdict
+from imgq_workers.stalls import Stall
+from imgq_workers.trails import STOOD_STILL, Doing, Flight, OomKills, Trail, write_verdict
 
 #: What a death counts as that came while a job's chore was underway, and what the chore is called.
 _CHORES = {
@@ -30,6 +32,13 @@ _CHORES = {
 }
 
 _log = structlog.get_logger(__name__)
+
+
+class Watched(NamedTuple):
+    """What is known of a child from the rounds before."""
+
+    deadlines: Deadlines
+    stall: Stall
 
 
 @contextmanager
@@ -52,12 +61,13 @@ def watching(engine: Engine, settings: Settings, worker: UUID, ring: Ring) -> It
 def _watch(
     engine: Engine, settings: Settings, worker: UUID, ring: Ring, ended: threading.Event
 ) -> None:
-    deadlines: dict[UUID, Deadlines] = {}
-    pause = min(ROUND_SECONDS, settings.decode_seconds / 4, settings.load_seconds / 4)
+    watched: dict[UUID, Watched] = {}
+    limits = settings.decode_seconds, settings.load_seconds, settings.stall_seconds
+    pause = min(ROUND_SECONDS, min(limits) / 4)
     while True:
         tell_of_the_dead(engine, settings, ring)
         try:
-            deadlines = look_at_children(settings, worker, deadlines)
+            watched = look_at_children(settings, worker, watched)
         except OSError as error:
             _log.warning("children_not_seen", error=str(error))
         if ended.wait(pause):
@@ -65,25 +75,34 @@ def _watch(
 
 
 def look_at_children(
-    settings: Settings, worker: UUID, before: Mapping[UUID, Deadlines]
-) -> dict[UUID, Deadlines]:
+    settings: Settings, worker: UUID, before: Mapping[UUID, Watched]
+) -> dict[UUID, Watched]:
     """Kill a child that is at one thing for too long; return how long each is at what."""
-    now: dict[UUID, Deadlines] = {}
+    now: dict[UUID, Watched] = {}
     for found in find_crumbs(crumb_folder(settings)):
         trail = found.trail
         if trail is None or found.dead or trail.worker != worker:
             continue
-        deadlines = before.get(trail.owner) or Deadlines(settings)
-        now[trail.owner] = deadlines
-        flight = deadlines.overdue(trail)
-        if flight is None:
-            continue
-        if trail.overdue != (flight.slot, flight.mark):  # or what it waits for lets nobody kill it
+        watched = before.get(trail.owner) or Watched(Deadlines(settings), Stall(settings))
+        now[trail.owner] = watched
+        flight, stands_still = watched.deadlines.overdue(trail), watched.stall.look(trail)
+        if flight is not None:
             doing = flight.doing.name.lower()
-            _log.error(f"{doing}_too_long", job=flight.job_id, image=flight.first, pid=trail.pid)
-            write_verdict(found.fd, flight)
-        os.kill(trail.pid, signal.SIGKILL)
+            said = {"job": flight.job_id, "image": flight.first}
+            _kill(found, trail, (flight.slot, flight.mark), f"{doing}_too_long", said)
+        elif stands_still:
+            chunks = [chunk.chunk_id for chunk in trail.held]
+            _kill(found, trail, STOOD_STILL, "standing_still_too_long", {"chunks": chunks})
     return now
+
+
+def _kill(
+    found: Found, trail: Trail, verdict: tuple[int, int], what: str, said: Mapping[str, object]
+) -> None:
+    if trail.overdue != verdict:  # or what it waits for lets nobody kill it
+        _log.error(what, pid=trail.pid, **said)
+        write_verdict(found.fd, *verdict)
+    os.kill(trail.pid, signal.SIGKILL)
 
 
 def tell_of_the_dead(engine: Engine, settings: Settings, ring: Ring, *, left: bool = False) -> None:
@@ -142,7 +161,7 @@ def _tell(engine: Engine, settings: Settings, dead: Iterable[Found]) -> int:
 def _report(engine: Engine, settings: Settings, found: Found, trail: Trail) -> int:
     fault, chore = found.fault(), trail.late if trail.late in trail.chores else None
     cause = cause_of(trail, fault, decode_seconds=settings.decode_seconds)
-    blameless = boot_differs(trail) or chore is not None
+    blameless = boot_differs(trail) or chore is not None or trail.stood_still
     decoded = () if blameless else tuple(map(_decoded, trail.flights))
     if not (trail.held or decoded):
         return 0  # it ended in order
@@ -157,6 +176,9 @@ def _report(engine: Engine, settings: Settings, found: Found, trail: Trail) -> i
         _, what = _CHORES[chore.doing]
         seconds = deadline(chore, settings)
         _blame_chunks(engine, trail, f"{what} took longer than {seconds:g} s.", chore.job_id)
+    elif trail.stood_still and not decoded:
+        why = f"Nothing of the worker's process moved for {settings.stall_seconds:g} s."
+        _blame_chunks(engine, trail, why)
     elif cause is not None and not decoded:
         died = fault.partition("\n")[0] or "no memory was left"
         _blame_chunks(engine, trail, f"The worker's process died: {died}")

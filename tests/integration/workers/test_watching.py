@@ -35,6 +35,10 @@ from imgq_db.chunks import ChunkLease
 from imgq_db.options import ClassifyOptions
 from imgq_db.settings import Settings
 from imgq_workers.crumb_files import leave_breadcrumbs
+def while_asked(answer):
+    while True:
+        answer()
+        time.sleep(0.05)
 folder, owner, worker, chunk, job, token, what, deed = sys.argv[1:]
 lease = ChunkLease(int(chunk), int(job), UUID(int=1), UUID(owner), int(token), 0, (b"a", b"b"),
     "", ClassifyOptions(), 1, "exact")
@@ -191,6 +195,22 @@ def outlast(
             assert what in ("load", "open") or rung.wait(60)
 
     return run
+
+
+def test_a_child_of_which_nothing_moves_is_killed_and_counts_as_a_failure_of_its_chunk(
+    engine: Engine, settings: Settings, start: Start, job: Job, worker_uid: UUID, fetch: Fetch
+) -> None:
+    child, _ = start("compute", deed="while_asked(crumbs.hear)")
+    assert child.stdin is not None
+    child.stdin.write(b"\n")
+    child.stdin.flush()
+    impatient = settings.model_copy(update={"stall_seconds": 1})
+    with watching(engine, impatient, worker_uid, lambda _: True):
+        assert child.wait(timeout=60) == -signal.SIGKILL
+    assert fetch("SELECT state, errors FROM chunk") == [("pending", 1)]
+    why = "Nothing of the worker's process moved for 1 s."
+    assert fetch("SELECT kind, why FROM job_failure") == [("chunk", why)]
+    assert fetch("SELECT count(*) FROM suspect") == [(0,)]
 
 
 @pytest.mark.parametrize(

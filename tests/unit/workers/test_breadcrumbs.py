@@ -78,6 +78,20 @@ def test_chunks_are_held_until_they_are_dropped(
     }
 
 
+def test_whatever_is_begun_or_ended_moves_and_an_answer_of_the_database_does_not(
+    crumbs: Breadcrumbs, read: Callable[[], Trail]
+) -> None:
+    seen, mark = [read()], crumbs.in_flight(7, [40], [b"a"])
+    for step in (lambda: crumbs.take(lease(1)), lambda: mark(0, 0).__enter__(), crumbs.leave):
+        step()
+        seen.append(read())
+    crumbs.drop(lease(1))
+    assert len({each.moved for each in (*seen, read())}) == 5
+    before = read()
+    crumbs.hear()
+    assert (read().moved, read().heard) == (before.moved, before.heard + 1)
+
+
 def test_a_picture_is_in_flight_while_it_is_decoded(
     crumbs: Breadcrumbs, read: Callable[[], Trail]
 ) -> None:

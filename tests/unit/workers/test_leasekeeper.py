@@ -12,7 +12,9 @@ from imgq_workers import leasekeeper, worker
 from imgq_workers.leasekeeper import keep_lease, keep_listing
 
 CONTEXT: Any = SimpleNamespace(
-    engine=None, settings=SimpleNamespace(poll_seconds=0.01, beat_seconds=0.01, lease_seconds=3)
+    engine=None,
+    breadcrumbs=SimpleNamespace(hear=lambda: None),
+    settings=SimpleNamespace(poll_seconds=0.01, beat_seconds=0.01, lease_seconds=3),
 )
 LEASE: Any = SimpleNamespace(chunk_id=1)
 
