@@ -48,10 +48,18 @@ TIMEOUTS = {
 }
 
 
-def make_engine(settings: Settings, *, role: str = "api") -> Engine:
+#: A process keeps so many connections open, and opens so many more while they are all in use:
+#: more than the API has threads, so that no request waits for one.
+KEPT, MORE = 5, 40
+#: A worker keeps one for each of its threads, but no more than so many: its threads wait for
+#: each other's look-ups, which take milliseconds, and not for a server that has none left.
+MOST_KEPT, MORE_OF_WORKER = 20, 10
+
+
+def make_engine(settings: Settings, *, role: str = "api", threads: int | None = None) -> Engine:
     """Make the connection pool of one process.
 
-    role: a key of TIMEOUTS.
+    role: a key of TIMEOUTS. threads: how many use it all the time, None for few.
     """
     arm_from_environment()  # a plan that means nothing is told at the start of a process
     timeouts = TIMEOUTS[role]
@@ -65,9 +73,8 @@ def make_engine(settings: Settings, *, role: str = "api") -> Engine:
     )
     engine = create_engine(
         settings.database_url,
-        pool_size=5,
-        # More than the API has threads, so that no request waits for a connection.
-        max_overflow=40,
+        pool_size=KEPT if threads is None else min(threads, MOST_KEPT),
+        max_overflow=MORE if threads is None else MORE_OF_WORKER,
         pool_timeout=5,
         connect_args={
             "options": options,

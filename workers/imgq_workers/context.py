@@ -75,8 +75,9 @@ def make_context(
     watched: bool = False,
 ) -> WorkerContext:
     """Compose a worker's parts. watched: whether others are to explain this process's death."""
-    engine = engine or make_engine(settings, role="worker")
     owner, crew = new_uid(), Crew(settings.decode_threads or settings.torch_threads)
+    # Beside the crew: the loop, two lanes most often, and who keeps their leases.
+    engine = engine or make_engine(settings, role="worker", threads=crew.count + 5)
     worker_uid = UUID(os.environ[WORKER_UID]) if WORKER_UID in os.environ else new_uid()
     return WorkerContext(
         settings=settings,

@@ -1,11 +1,15 @@
 """Connections: what Postgres holds each kind of process to, and which errors mean it is away."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import psycopg2
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import QueuePool
 
-from imgq_db.engine import TIMEOUTS, is_outage, make_engine, single_statements
+from imgq_db.engine import MOST_KEPT, TIMEOUTS, is_outage, make_engine, single_statements
 from imgq_db.settings import Settings
 
 
@@ -40,6 +44,11 @@ def test_each_role_has_its_limits_and_reads_utc_in_utf8(role: str, settings: Set
     )
     limits, lost = (str(int(s * 1000)) for s in seconds), ("10", "5", "3", "20000")
     assert values == [*limits, "UTC", "UTF8", f"imgq-{role}", *lost]
+
+
+@pytest.mark.parametrize("role", sorted(TIMEOUTS.keys() - {"migrate"}))
+def test_nobody_may_hold_a_rows_lock_for_longer_than_half_a_lease(role: str) -> None:
+    assert 0 < TIMEOUTS[role].idle_in_transaction_seconds <= Settings().lease_seconds / 2
 
 
 @pytest.mark.parametrize(
@@ -100,3 +109,25 @@ def test_a_connection_that_breaks_in_a_single_statement_is_an_outage(engine: Eng
     assert is_outage(raised.value)
     with single_statements(engine) as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_a_thread_that_looks_up_often_keeps_its_connection(settings: Settings) -> None:
+    engine, opened = make_engine(settings, role="worker", threads=12), []
+    event.listen(engine, "connect", lambda *_: opened.append(1))
+
+    def look_up(together: Barrier) -> None:
+        with engine.connect() as connection:
+            together.wait(10)
+            connection.execute(text("SELECT 1"))
+
+    with ThreadPoolExecutor(12) as pool:
+        for _ in range(3):
+            list(pool.map(look_up, [Barrier(12)] * 12))
+    engine.dispose()
+    assert len(opened) == 12
+
+
+def test_a_worker_of_many_threads_leaves_connections_to_others(settings: Settings) -> None:
+    engine = make_engine(settings, role="worker", threads=200)
+    assert isinstance(engine.pool, QueuePool)
+    assert engine.pool.size() == MOST_KEPT
