@@ -1,6 +1,5 @@
 """Classifying one claimed chunk: read, predict, and one fenced commit."""
 
-import time
 from pathlib import Path
 from threading import Event
 
@@ -78,7 +77,6 @@ def classify_chunk(context: WorkerContext, lease: ChunkLease, handed_out: Event)
 
 
 def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool:
-    started = time.monotonic()
     try:
         context.presence.tell(job=lease.job_uid)
         predict = estimate_chunk if lease.options.dry_run else context.predict
@@ -106,8 +104,7 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
         _let_go(context, lease)
         _log.warning("results_dropped", images=len(lease.names))
         return False
-    speed = len(rows) / max(time.monotonic() - started, 1e-3)
-    context.presence.tell(job=lease.job_uid, images_per_second=speed)
+    context.presence.tell(job=lease.job_uid, finished=len(rows))
     if not close_job(context.engine, lease.job_id):
         store_counters(context.engine, lease.job_id)
     return True

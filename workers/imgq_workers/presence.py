@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from imgq_db.workers import is_draining, set_activity
+from imgq_workers.pace import Pace
 
 
 @dataclass(slots=True)
@@ -30,22 +31,18 @@ class Presence:
     _speed: float | None = None
     _draining: bool = False
     _asked_at: float = float("-inf")
+    _pace: Pace = field(default_factory=Pace)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def offers(self, precisions: Sequence[str]) -> None:
         """Note what this process can compute, for the next telling."""
         self._precisions = tuple(precisions)
 
-    def tell(
-        self,
-        *,
-        job: UUID | None,
-        device: str | None = None,
-        images_per_second: float | None = None,
-    ) -> None:
-        """Say what this process does now; job None: nothing."""
+    def tell(self, *, job: UUID | None, device: str | None = None, finished: int = 0) -> None:
+        """Say what this process does now; job None: nothing. finished: images, just now."""
         with self._turn:
-            self._device, self._speed = device or self._device, images_per_second or self._speed
+            self._device = device or self._device
+            self._count(finished, rests=job is None)
             news, now = (job, self._device, self._precisions), time.monotonic()
             if news == self._told and now - self._told_at < self.poll_seconds:
                 return
@@ -58,6 +55,14 @@ class Presence:
                 precisions=self._precisions,
             )
             self._told, self._told_at, self._asked_at = news, now, now
+
+    def _count(self, finished: int, *, rests: bool) -> None:
+        if finished:
+            self._speed = self._pace.finished(finished)
+        elif rests:
+            self._pace.rest()
+        else:
+            self._pace.begin()
 
     def is_draining(self) -> bool:
         """Tell whether the worker was asked to stop: a poll ago, at most."""

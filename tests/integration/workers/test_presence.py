@@ -8,6 +8,7 @@ from sqlalchemy import Engine, event
 
 from imgq_db.sources import FILE_ROOT
 from imgq_db.workers import beat_worker, list_workers, start_draining
+from imgq_workers.pace import Pace
 from imgq_workers.presence import Presence
 
 JOB = uuid4()
@@ -38,11 +39,12 @@ def shown(engine: Engine) -> tuple[object, ...]:
 
 
 def test_a_change_is_told_at_once_and_with_it_the_last_speed(engine: Engine, uid: UUID) -> None:
-    presence = Presence(engine, uid, poll_seconds=60)
+    seconds = iter((0.0, 2.0))
+    presence = Presence(engine, uid, poll_seconds=60, _pace=Pace(lambda: next(seconds)))
     presence.offers(("bf16", "exact"))
     presence.tell(job=JOB, device="cpu")
     told = [shown(engine)]
-    presence.tell(job=JOB, images_per_second=12.5)
+    presence.tell(job=JOB, finished=25)
     told.append(shown(engine))
     presence.tell(job=None)
     assert [*told, shown(engine)] == [
@@ -57,7 +59,7 @@ def test_hundreds_of_chunks_of_one_job_are_told_in_one_statement(
 ) -> None:
     presence = Presence(engine, uid, poll_seconds=60)
     for _ in range(300):
-        presence.tell(job=JOB, device="cpu", images_per_second=9.0)
+        presence.tell(job=JOB, device="cpu", finished=9)
         assert not presence.is_draining()
     assert len(asked) == 1
 
