@@ -15,6 +15,7 @@ CRASHES: Final = "db/imgq_db/crashes.py"
 LEASES: Final = "db/imgq_db/training/leases.py"
 LISTING: Final = "db/imgq_db/listing.py"
 MIGRATION: Final = "db/imgq_db/migrations/versions/0001_initial.py"
+ENGINE: Final = "db/imgq_db/engine.py"
 RECONCILER: Final = "workers/imgq_workers/reconciler.py"
 
 _CLASSIFYING: Final = "tests/faults/model/test_walks.py::test_classify_jobs_stay_as_they_must"
@@ -105,6 +106,22 @@ MUTATIONS: Final = (
         "the reconciler's round that frees leases",
         (Patch(RECONCILER, "freed = _attempt(lambda: expire_leases(engine))", "freed = 0"),),
         (DEATHS,),
+    ),
+    Mutation(
+        "the reconciler's round that counts what ended early",
+        (Patch(RECONCILER, "    _attempt(lambda: store_missing_summary(engine))\n", ""),),
+        ("tests/integration/workers/test_reconciler.py",),
+    ),
+    Mutation(
+        "the end of a session that stands still in a transaction",
+        (
+            Patch(
+                ENGINE,
+                "idle_in_transaction_seconds: float = 15",
+                "idle_in_transaction_seconds: float = 0",
+            ),
+        ),
+        ("tests/integration/db/test_engine.py",),
     ),
     Mutation(
         "the question whether a lease ran out",
