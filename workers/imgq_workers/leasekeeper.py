@@ -1,5 +1,6 @@
 """Keeping a claim alive while its chunk is classified, and noticing when to stop."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -16,20 +17,23 @@ from imgq_workers.context import WorkerContext
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Keeper:
     """What a chunk's threads tell each other.
 
     lost: drop the work. draining: give it back. handed_out: no picture waits for a thread, so
-    that the next chunk can begin.
+    that the next chunk can begin. kept_until: then others may have the chunk, by this process' own
+    clock (monotonic): a worker that cannot reach Postgres cannot be told so.
     """
 
     handed_out: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
     draining: threading.Event = field(default_factory=threading.Event)
+    kept_until: float = math.inf
 
     def should_stop(self) -> bool:
-        return self.lost.is_set() or self.draining.is_set()
+        over = time.monotonic() >= self.kept_until
+        return over or self.lost.is_set() or self.draining.is_set()
 
 
 @contextmanager
@@ -64,6 +68,7 @@ def keep_lease(
 ) -> Iterator[Keeper]:
     """Renew a lease in the background for as long as the block runs."""
     keeper, ended = Keeper(handed_out), threading.Event()
+    keeper.kept_until = time.monotonic() + context.settings.lease_seconds
     thread = threading.Thread(
         target=_keep, args=(context, lease, keeper, ended), name="leasekeeper", daemon=True
     )
@@ -83,14 +88,16 @@ def _keep(
     # To the end, also of a chunk that is to be dropped: it may hang, and that must be seen.
     while not ended.wait(settings.poll_seconds):
         try:
-            renew = time.monotonic() >= renew_at and not keeper.should_stop()
+            asked_at = time.monotonic()
+            renew = asked_at >= renew_at and not keeper.should_stop()
             if not _look(context, lease, keeper, renew=renew):
                 keeper.lost.set()
             elif renew:
+                keeper.kept_until = asked_at + settings.lease_seconds
                 renew_at = time.monotonic() + settings.beat_seconds
             context.breadcrumbs.hear()
         except SQLAlchemyError as error:  # also one of the pool's own: none was free in time
-            # The commit is fenced, so working on blindly is safe; the next round asks again.
+            # The commit is fenced, so working on until the lease is over is safe.
             _log.warning("lease_not_renewed", chunk=lease.chunk_id, error=str(error).strip())
 
 

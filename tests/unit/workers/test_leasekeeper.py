@@ -1,11 +1,13 @@
 """The threads that keep leases alive outlive a database, and a pool, that has nothing for them."""
 
 import threading
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from imgq_workers import leasekeeper, worker
@@ -17,6 +19,11 @@ CONTEXT: Any = SimpleNamespace(
     settings=SimpleNamespace(poll_seconds=0.01, beat_seconds=0.01, lease_seconds=3),
 )
 LEASE: Any = SimpleNamespace(chunk_id=1)
+
+
+def replace_settings(**changes: float) -> Any:
+    settings = SimpleNamespace(**{**vars(CONTEXT.settings), **changes})
+    return SimpleNamespace(**{**vars(CONTEXT), "settings": settings})
 
 
 @pytest.fixture
@@ -45,6 +52,26 @@ def test_a_lease_is_kept_although_no_connection_was_free(
     with keep_lease(CONTEXT, LEASE, threading.Event()) as keeper:
         assert second.wait(30)
         assert not keeper.should_stop()
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_chunk_is_dropped_when_its_lease_is_over_unless_it_was_renewed(
+    away: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, context = threading.Semaphore(0), replace_settings(lease_seconds=1.5)
+
+    def look(*_: object, **__: object) -> bool:
+        rounds.release()
+        if away:
+            raise OperationalError("", None, Exception("away"))
+        return True
+
+    monkeypatch.setattr(leasekeeper, "_look", look)
+    with keep_lease(context, LEASE, threading.Event()) as keeper:
+        ends = time.monotonic() + 1.6
+        while time.monotonic() < ends:
+            assert rounds.acquire(timeout=30)
+        assert (keeper.should_stop(), keeper.lost.is_set()) == (away, False)
 
 
 def test_a_listing_is_kept_although_no_connection_was_free(
