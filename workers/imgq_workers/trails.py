@@ -117,7 +117,7 @@ def slot_at(number: int) -> int:
 
 def read_trail(written: bytes) -> Trail | None:
     """Read what a process left; None if it had only begun to."""
-    if not written.startswith(MAGIC):
+    if len(written) < IDENTITY.size or not written.startswith(MAGIC):
         return None
     _, owner, worker, boot, pid, chunks, slots = IDENTITY.unpack_from(written)
     if len(written) < trail_bytes(slots) or chunks != MOST_CHUNKS:
