@@ -14,7 +14,7 @@ from imgq_db.jobs import JobError, unreadable_options
 from imgq_db.leases import is_over
 from imgq_db.options import ClassifyOptions, parse_budget
 from imgq_db.stored_options import read_options
-from imgq_db.summaries import Counts, count_rows, store_counts
+from imgq_db.summaries import Counts, count_rows, may_count, store_counts
 
 EMPTY_SOURCE = JobError(
     "empty-source",
@@ -61,7 +61,7 @@ def close_job(engine: Engine, job_id: int) -> bool:
     """Give a job its last state if nothing is left to do; True if this call did.
 
     Runs in a transaction of its own after the last commit, and again in the reconciler: two last
-    chunks that finish at once cannot see each other.
+    chunks that finish at once cannot see each other. One process at a time counts a job's rows.
     """
     with single_statements(engine) as connection:
         # Asked after every chunk: most often this is all.
@@ -105,6 +105,8 @@ def _close_early(engine: Engine, job_id: int, *, failed: bool) -> bool:
 
 def _close_complete(engine: Engine, job_id: int, job: Any) -> bool:
     with engine.begin() as connection:
+        if not may_count(connection, job_id):
+            return False  # a job of 10^8 rows is counted for minutes
         # All chunks are done, so no row can be added: the counts cannot move any more.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         counts = count_rows(connection, job_id)

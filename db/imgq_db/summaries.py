@@ -147,11 +147,23 @@ def wrong_counts(connection: Connection, job: Job) -> int:
     return sum(getattr(stored, each.name) != getattr(counted, each.name) for each in fields(Counts))
 
 
+def may_count(connection: Connection, job_id: int) -> bool:
+    """Tell whether a job's rows are still to be counted, and by nobody else until the commit."""
+    lock = text("SELECT pg_try_advisory_xact_lock(hashtextextended('imgq count', :id))")
+    if not connection.execute(lock, {"id": job_id}).scalar_one():
+        return False
+    # Asked with the lock held: whoever held it before may have stored them.
+    uncounted = text("SELECT summarized_at IS NULL FROM job WHERE id = :id")
+    return bool(connection.execute(uncounted, {"id": job_id}).scalar())
+
+
 def store_missing_summary(engine: Engine) -> int:
-    """Count one job that ended early, or before summaries were stored; 0: there is none."""
+    """Count one job that ended early, or before summaries were stored; 0: there is none,
+    or somebody counts it.
+    """
     with engine.begin() as connection:
         job_id = connection.execute(text(_MISSING)).scalar()
-        if job_id is None:
+        if job_id is None or not may_count(connection, job_id):
             return 0
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         store_counts(connection, job_id, count_rows(connection, job_id))

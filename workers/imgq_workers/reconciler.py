@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 import redis
@@ -35,6 +35,8 @@ BELLS_PER_WORKER = 2
 PURGE_SECONDS = 60
 #: A round spends so long on each kind of row: a deleted job may have 10^8, and others are at work.
 PURGE_ROUND_SECONDS = 0.25
+#: A stop waits so long for a count; then that is given up, for another reconciler.
+STOP_SECONDS = 2
 
 _log = structlog.get_logger(__name__)
 
@@ -50,7 +52,13 @@ class Round:
 
 
 def reconcile(engine: Engine, settings: Settings, ring: Ring) -> Round:
-    """Free expired leases, carry on cancels, store counters, close jobs, ring missing bells.
+    """Do all that a round does: mend, then close what has ended."""
+    done = mend(engine, settings, ring)
+    return replace(done, jobs_closed=close_and_count(engine))
+
+
+def mend(engine: Engine, settings: Settings, ring: Ring) -> Round:
+    """Free expired leases, carry on cancels, store counters, ring missing bells.
 
     A step that fails, of whatever, is told in the log and does not keep the others from their work,
     unless the database is away: that is raised.
@@ -59,11 +67,18 @@ def reconcile(engine: Engine, settings: Settings, ring: Ring) -> Round:
     freed += _attempt(lambda: expire_trainings(engine, idle_attempts=settings.train_attempts))
     cancelled = _attempt(lambda: continue_cancelling(engine))
     _attempt(lambda: store_running_counters(engine))
-    closed = _attempt(lambda: close_finished_jobs(engine))
     rung = _attempt(lambda: _ring_missing(engine, settings, ring))
-    # Last: it counts the rows of a whole job.
+    return Round(freed, cancelled, 0, rung)
+
+
+def close_and_count(engine: Engine) -> int:
+    """Close the jobs that have ended, and count one that ended early; return how many were closed.
+
+    Counting a job of 10^8 rows takes minutes. Steps fail as those of `mend` do.
+    """
+    closed = _attempt(lambda: close_finished_jobs(engine))
     _attempt(lambda: store_missing_summary(engine))
-    return Round(freed, cancelled, closed, rung)
+    return closed
 
 
 def _attempt(step: Callable[[], int]) -> int:
@@ -131,22 +146,53 @@ def run_reconciler(settings: Settings, *, name: str = "reconciler") -> None:
     configure_logs(settings, process=name)
     ended = _ended_by_signals()
     engine, ring = make_engine(settings, role="reconciler"), make_ring(settings)
-    purge_at = time.monotonic()
     _log.info("reconciler_started")
+    keep_reconciling(engine, settings, ring, ended)
+    engine.dispose()
+    _log.info("reconciler_stopped")
+
+
+def keep_reconciling(
+    engine: Engine, settings: Settings, ring: Ring, ended: threading.Event
+) -> None:
+    """Run rounds until it is ended; jobs are closed in a thread, as leases wait for no count."""
+    closing = threading.Thread(
+        target=_keep_closing, args=(engine, settings, ended), name="closing", daemon=True
+    )
+    closing.start()
+    purge_at = time.monotonic()
+
+    def mend_and_purge() -> None:
+        nonlocal purge_at
+        if freed := mend(engine, settings, ring).leases_freed:
+            _log.info("reconciled", leases=freed)
+        if time.monotonic() >= purge_at:
+            purge_at = _purge_and_plan(engine, settings)
+
+    _repeat_until(ended, settings, mend_and_purge)
+    closing.join(timeout=STOP_SECONDS)
+
+
+def _keep_closing(engine: Engine, settings: Settings, ended: threading.Event) -> None:
+    def close() -> None:
+        if closed := close_and_count(engine):
+            _log.info("reconciled", jobs=closed)
+
+    try:
+        _repeat_until(ended, settings, close)
+    finally:
+        ended.set()  # half a reconciler is none
+
+
+def _repeat_until(ended: threading.Event, settings: Settings, round_of: Callable[[], None]) -> None:
     while not ended.is_set():
         try:
-            done = reconcile(engine, settings, ring)
-            if done.leases_freed or done.jobs_closed:
-                _log.info("reconciled", leases=done.leases_freed, jobs=done.jobs_closed)
-            if time.monotonic() >= purge_at:
-                purge_at = _purge_and_plan(engine, settings)
+            round_of()
         except Exception as error:
             if not is_outage(error):
                 raise
             _log.error("database_lost", error=str(getattr(error, "orig", error)).strip())
         ended.wait(settings.reconcile_seconds)
-    engine.dispose()
-    _log.info("reconciler_stopped")
 
 
 def _ended_by_signals() -> threading.Event:

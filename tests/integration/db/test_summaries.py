@@ -6,10 +6,11 @@ from sqlalchemy import Engine
 
 from imgq_db.cancelling import cancel_job
 from imgq_db.chunks import ChunkLease, finish_chunk
+from imgq_db.closing import close_job
 from imgq_db.deleting import delete_job, purge_deleted
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.ledger import LedgerRow, RowStatus
-from imgq_db.summaries import Summary, store_missing_summary, summarize
+from imgq_db.summaries import Summary, may_count, store_missing_summary, summarize
 from imgq_db.verifying import verify_job
 
 Jobs = Callable[..., Job]
@@ -66,6 +67,23 @@ def test_a_job_that_ended_early_is_counted_by_the_reconciler_once(
     assert [store_missing_summary(engine) for _ in range(2)] == [1, 0]
     assert count("job_summary WHERE counts ->> 'rows' = '2'") == 1
     assert all(check.holds for check in verify_job(engine, job.uid))
+
+
+def test_a_job_that_somebody_counts_is_counted_and_closed_by_nobody_else(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows
+) -> None:
+    early, job = listed(2), listed(2)
+    cancel_job(engine, early.uid)
+    lease = claim()
+    finish_chunk(engine, lease, rows(lease))
+    with engine.begin() as other:
+        assert may_count(other, early.id) and may_count(other, job.id)
+        assert not close_job(engine, job.id)
+        assert store_missing_summary(engine) == 0
+    assert close_job(engine, job.id)
+    assert [store_missing_summary(engine) for _ in range(2)] == [1, 0]
+    with engine.begin() as other:
+        assert not may_count(other, job.id)
 
 
 def test_a_summary_that_lies_is_found(

@@ -1,5 +1,6 @@
 """The reconciler mends what died, rings what is missing, and survives what is away."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,13 @@ from imgq_db.workers import beat_worker, list_workers
 from imgq_workers import reconciler
 from imgq_workers.context import WorkerContext
 from imgq_workers.listing import Lister
-from imgq_workers.reconciler import Round, _purge_and_plan, purge, reconcile
+from imgq_workers.reconciler import (
+    Round,
+    _purge_and_plan,
+    keep_reconciling,
+    purge,
+    reconcile,
+)
 
 Submit = Callable[..., Job]
 Clock = Callable[[float], None]
@@ -218,6 +225,38 @@ def test_an_early_end_is_counted_by_the_next_round(
     assert fetch("SELECT 1 FROM job_summary") == []
     reconcile(engine, settings, silent)
     assert fetch("SELECT counts ->> 'rows' FROM job_summary") == [("0",)]
+
+
+def test_leases_are_freed_while_a_job_is_counted(
+    engine: Engine,
+    settings: Settings,
+    listed: Callable[[int], Job],
+    move_clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counting, ended, freed = threading.Event(), threading.Event(), threading.Event()
+    hurried = settings.model_copy(update={"reconcile_seconds": 0.05})
+    monkeypatch.setattr(reconciler, "STOP_SECONDS", 0)
+
+    def count_for_long(_engine: Engine) -> int:
+        counting.set()
+        return int(ended.wait(30))
+
+    monkeypatch.setattr(reconciler, "close_finished_jobs", count_for_long)
+    listed(1)
+    claim(engine)
+    work = threading.Thread(target=keep_reconciling, args=(engine, hurried, silent, ended))
+    work.start()
+    assert counting.wait(30)
+    move_clock(3)
+    for _ in range(600):
+        if claim_chunk(engine, owner=uuid4(), roots=[FILE_ROOT], lease_seconds=2) is not None:
+            freed.set()
+            break
+        ended.wait(0.05)
+    ended.set()
+    work.join()
+    assert freed.is_set()
 
 
 def test_old_rows_are_purged(
