@@ -47,7 +47,7 @@ class Breadcrumbs:
         self._turn = threading.Lock()
         self._free = list(range(slots))
         self._slots: dict[int, list[int]] = {}  # by thread: where its slot is, and its last mark
-        self._chunks: dict[tuple[int, int], int] = {}
+        self._chunks: dict[int, tuple[int, int]] = {}  # by entry
         self._heard = self._steps = 0
         self._chores = itertools.count()
         self._stacks: list[object] = []
@@ -58,10 +58,13 @@ class Breadcrumbs:
         memory[: len(MAGIC)] = MAGIC
 
     def take(self, lease: ChunkLease) -> None:
-        """Say that this process holds a chunk."""
+        """Say that this process holds a chunk.
+
+        For a while it may hold one twice, if the server forgot the first claim in a crash.
+        """
         with self._turn:
-            entry = min(set(range(MOST_CHUNKS)) - set(self._chunks.values()))
-            self._chunks[lease.chunk_id, lease.token] = entry
+            entry = min(set(range(MOST_CHUNKS)) - self._chunks.keys())
+            self._chunks[entry] = lease.chunk_id, lease.token
         at = chunk_at(entry)
         CHUNK.pack_into(self._memory, at, lease.chunk_id, lease.job_id, lease.token)
         self._memory[at + CHUNK.size] = 1
@@ -70,7 +73,9 @@ class Breadcrumbs:
     def drop(self, lease: ChunkLease) -> None:
         """Say that it holds it no longer."""
         with self._turn:
-            entry = self._chunks.pop((lease.chunk_id, lease.token))
+            key = lease.chunk_id, lease.token
+            entry = next(entry for entry, held in self._chunks.items() if held == key)
+            del self._chunks[entry]
             self._memory[chunk_at(entry) + CHUNK.size] = 0
         self._step()
 

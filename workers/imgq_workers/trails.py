@@ -132,7 +132,7 @@ def read_trail(written: bytes) -> Trail | None:
         oom=OomKills(*OOM.unpack_from(written, OOM_AT)),
         alone=bool(written[ALONE_AT]),
         overdue=(slot, mark) if counts else None,
-        held=tuple(_held(written, UUID(bytes=owner))),
+        held=tuple(dict.fromkeys(_held(written, UUID(bytes=owner)))),
         flights=tuple(each for each in underway if each.doing.picture),
         chores=tuple(each for each in underway if not each.doing.picture),
         heard=HEARD.unpack_from(written, HEARD_AT)[0],

@@ -13,7 +13,7 @@ from imgq_db.crashes import HeldChunk
 from imgq_db.failpoints import FailpointRaised, armed
 from imgq_db.options import ClassifyOptions
 from imgq_workers.breadcrumbs import Breadcrumbs
-from imgq_workers.trails import Doing, Flight, Trail, read_trail, trail_bytes
+from imgq_workers.trails import MOST_CHUNKS, Doing, Flight, Trail, read_trail, trail_bytes
 
 OWNER, WORKER = UUID(int=1), UUID(int=2)
 SLOTS = 3
@@ -77,6 +77,17 @@ def test_chunks_are_held_until_they_are_dropped(
         HeldChunk(4, 7, 9, OWNER),
         HeldChunk(3, 7, 1, OWNER),
     }
+
+
+def test_a_chunk_that_is_claimed_again_under_its_token_is_held_until_both_let_it_go(
+    crumbs: Breadcrumbs, read: Callable[[], Trail]
+) -> None:
+    for _ in range(MOST_CHUNKS):
+        held = []
+        for step in (crumbs.take, crumbs.take, crumbs.drop, crumbs.drop):
+            step(lease(1))
+            held.append(read().held)
+        assert held == [(HeldChunk(1, 7, 1, OWNER),)] * 3 + [()]
 
 
 def test_whatever_is_begun_or_ended_moves_and_an_answer_of_the_database_does_not(
