@@ -2,6 +2,7 @@
 are cleared."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 from imgq_db.chunks import ChunkLease
@@ -38,8 +39,20 @@ def try_suspects(
             with context.breadcrumbs.alone():
                 (found[place],) = look([place], False)
     rest = [place for place in range(len(lease.names)) if place not in found]
-    found |= zip(rest, look(rest, True), strict=True)
+    *earlier, last = _without_gaps(rest)
+    for run in earlier:
+        found |= zip(run, look(run, False), strict=True)
+    found |= zip(last, look(last, True), strict=True)
     return [found[place] for place in range(len(lease.names))]
+
+
+def _without_gaps(places: Sequence[int]) -> Sequence[Sequence[int]]:
+    """Split places where one is missing: what is told of a run of pictures is told of all in it.
+
+    One run at least.
+    """
+    starts = [at for at in range(1, len(places)) if places[at] != places[at - 1] + 1]
+    return [places[a:b] for a, b in pairwise((0, *starts, len(places)))]
 
 
 def condemn(suspect: Suspect) -> Rejection:
