@@ -1,7 +1,7 @@
 """Failures of workers at jobs: who failed, why, when to try again, and when to end the job.
 
 One sick worker must not end a job that another could do: a job ends only when every worker that is
-there and could do it has failed at it.
+there and could do it has failed at it, or had half an hour to try.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,6 +18,10 @@ from imgq_db.workers import COULD_CLAIM
 #: The first failure is tried again after so long, the next after twice that, four times …
 FIRST_PAUSE_SECONDS = 1
 LONGEST_PAUSE_SECONDS = 60
+#: A worker that is there and has not tried is waited for until the others failed so often, for so
+#: long: it may be one whose child hangs, or dies whenever it begins.
+FAILURES_WITHOUT_IT = 10
+UNTRIED_SECONDS = 1800
 #: Of what a failure says, so much is kept.
 WHY_CHARACTERS = 1_000
 
@@ -84,14 +88,16 @@ WHERE :kind = 'chunk' OR NOT EXISTS (SELECT 1 FROM job_failure
 # is forgotten. A chunk that raises proves nothing of others.
 _WEIGH = f"""
 WITH counted AS (
-    SELECT worker, coalesce(worker_name, CAST(worker AS text)) AS name FROM job_failure f
+    SELECT worker, coalesce(worker_name, CAST(worker AS text)) AS name, at FROM job_failure f
     WHERE job_id = :job_id AND kind = :kind AND CASE WHEN kind = 'chunk' THEN chunk_id = :chunk_id
         ELSE at > coalesce((SELECT max(done_at) FROM chunk
             WHERE job_id = :job_id AND state = 'done'), '-infinity') END)
 SELECT count(*) AS failures, count(*) FILTER (WHERE worker = :worker) AS own,
     coalesce(array_agg(DISTINCT name ORDER BY name), '{{}}') AS workers,
     EXISTS (SELECT 1 FROM worker w, job j WHERE j.id = :job_id AND {COULD_CLAIM}
-        AND w.uid NOT IN (SELECT worker FROM counted)) AS untried
+        AND w.uid NOT IN (SELECT worker FROM counted)) AS untried,
+    count(*) >= {FAILURES_WITHOUT_IT}
+        AND min(at) < imgq_now() - interval '{UNTRIED_SECONDS} seconds' AS waited
 FROM counted
 """
 # The others go first, if there are any: the chunk waits by its own failures, whoever's they are.
@@ -158,5 +164,6 @@ def note_failure(connection: Connection, claim: Claim, failure: Failure) -> Setb
     pause = float(min(doubled, LONGEST_PAUSE_SECONDS))
     keys["untried"] = weighed.untried
     connection.execute(text(_GIVE_LISTING_BACK if listing else _GIVE_BACK), keys)
-    final = weighed.failures >= failure.kind.least and not weighed.untried
+    alone = weighed.waited or not weighed.untried
+    final = weighed.failures >= failure.kind.least and alone
     return Setback(weighed.failures, tuple(weighed.workers), pause, final)

@@ -151,6 +151,27 @@ def test_a_job_goes_on_while_a_worker_is_there_that_has_not_tried(
     assert final == [False, False, False, True]
 
 
+@pytest.mark.parametrize(("pause", "failures"), [(110, 18), (1200, 10)])
+def test_a_worker_that_is_there_and_never_tries_is_not_waited_for_without_end(
+    pause: int,
+    failures: int,
+    engine: Engine,
+    listed: Jobs,
+    make_worker: Worker,
+    fail: Fail,
+    move_clock: Move,
+) -> None:
+    listed(1)
+    sick, hanging = make_worker(), make_worker()
+    final = [False]
+    while not final[-1] and len(final) < 50:
+        for each in (sick, hanging):
+            set_activity(engine, each, job=None)
+        final.append(fail(sick).final)
+        move_clock(pause)
+    assert len(final) - 1 == failures
+
+
 @pytest.mark.parametrize("why", ["gone", "draining", "root", "queue", "precision"])
 def test_a_worker_that_could_not_do_it_is_not_waited_for(
     why: str, engine: Engine, listed: Jobs, make_worker: Worker, fail: Fail, move_clock: Move
