@@ -4,13 +4,14 @@ ImgqError
 ├── RequestInvalid, BodyMalformed, BodyTooLarge, MediaTypeUnsupported (the request itself)
 ├── KeyMissing, ScopeMissing, ForeignPage (who asks)
 ├── NoTraining (what a job of this kind does not have)
+├── TooManyBodies (for whom there is no room now)
 ├── ParquetMissing (what this installation lacks)
 └── KeylessOffLoopback, AddressUnusable (at start)
 """
 
 from dataclasses import dataclass
 
-from imgq_db.errors import Conflict, ImgqError
+from imgq_db.errors import Conflict, ImgqError, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,17 @@ class BodyTooLarge(ImgqError):
         super().__init__(
             f"The body is larger than {limit_bytes} bytes, the most that this server reads.",
             "Send less: a job names the folder of its images, and never carries them.",
+        )
+
+
+class TooManyBodies(Unavailable):
+    slug = "too-many-bodies"
+    title = "Too many requests are being read"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "As many bodies as this server reads at once are still on their way.",
+            "Send the request again in some seconds.",
         )
 
 

@@ -19,13 +19,12 @@ from spectree.utils import get_multidict_items
 
 from imgq_api.errors import (
     BodyMalformed,
-    BodyTooLarge,
     MediaTypeUnsupported,
     RequestInvalid,
 )
 from imgq_api.faults import body_fault, query_fault, unknown
-from imgq_api.limits import MAX_BODY_BYTES
 from imgq_api.problems import MEDIA_TYPE, Problem
+from imgq_api.services import services
 
 View = TypeVar("View", bound=Callable[..., Any])
 # Any operation can meet these; 422 is also what an unknown query parameter gets.
@@ -94,9 +93,7 @@ def _read_query(request: Request, model: type[BaseModel] | None) -> BaseModel | 
 def _read_body(request: Request, model: type[BaseModel] | None) -> BaseModel | None:
     if model is None:
         return None
-    body = request.get_data()
-    if len(body) > MAX_BODY_BYTES:
-        raise BodyTooLarge(MAX_BODY_BYTES)
+    body = services().reading.read(request)
     if not body:
         body = b"{}"
     elif not request.is_json:

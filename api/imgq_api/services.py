@@ -1,12 +1,13 @@
 """What the views of one app share."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import Flask, current_app
 from sqlalchemy import Engine
 
+from imgq_api.bodies import ReadingRoom
 from imgq_api.metrics import HttpMetrics
 from imgq_api.waiting import WaitingRoom
 from imgq_db.queue import Ring
@@ -22,6 +23,7 @@ class Services:
     ring: Ring
     waiting: WaitingRoom
     http: HttpMetrics
+    reading: ReadingRoom = field(default_factory=ReadingRoom)
 
 
 def services(app: Flask | None = None) -> Services:

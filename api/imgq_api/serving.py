@@ -17,13 +17,14 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from imgq_api.app import WAITING_SEATS, check_exposure, create_app
+from imgq_api.bodies import READING_SEATS
 from imgq_api.errors import AddressUnusable
 from imgq_api.services import services
 from imgq_db.logs import configure_logs
 from imgq_db.settings import Settings
 
 # Every seat may be taken and 16 requests are still answered at the same time.
-THREADS = WAITING_SEATS + 16
+THREADS = WAITING_SEATS + READING_SEATS + 16
 # Open connections, idle ones too; further ones wait in the backlog.
 CONNECTIONS = 512
 STOP_SECONDS = 10

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -15,10 +16,20 @@ import pytest
 import requests
 
 from imgq_api.app import WAITING_SEATS
+from imgq_api.bodies import READING_SEATS
+from imgq_api.serving import THREADS
 from imgq_db.jobs import Job
 from imgq_db.settings import Settings
 
 DEADLINE_SECONDS = 30
+#: The head of a request whose body has one byte more than is sent.
+BODY_BEGINS = (
+    "POST /v1/jobs HTTP/1.1",
+    "Host: 127.0.0.1",
+    "Content-Type: application/json",
+    "Content-Length: 2",
+    "",
+)
 
 
 def await_true(ready: Callable[[], bool]) -> None:
@@ -99,6 +110,23 @@ def test_chunked_body_is_refused_at_the_limit(
     )
 
     assert (answer.status_code, answer.json()["type"]) == (413, "urn:imgq:problem:body-too-large")
+
+
+def test_bodies_that_never_come_keep_nobody_waiting(
+    environment: dict[str, str], server: subprocess.Popen[str]
+) -> None:
+    head = "\r\n".join([*BODY_BEGINS, "{"]).encode()
+    url, address = url_of(environment), ("127.0.0.1", int(environment["IMGQ_PORT"]))
+    slow = [socket.create_connection(address, timeout=DEADLINE_SECONDS) for _ in range(THREADS + 8)]
+    for each in slow:
+        each.sendall(head)
+    refused = slow[READING_SEATS:]
+    await_true(lambda: len(select.select(slow, [], [], 0)[0]) == len(refused))
+    assert requests.get(f"{url}/healthz", timeout=DEADLINE_SECONDS).ok
+    assert requests.post(f"{url}/v1/jobs", json={}, timeout=DEADLINE_SECONDS).status_code == 503
+    for each in slow:
+        each.close()
+    await_true(lambda: requests.post(f"{url}/v1/jobs", json={}, timeout=5).status_code == 422)
 
 
 def test_signals_after_the_first_are_quiet(server: subprocess.Popen[str], job: Job) -> None:
