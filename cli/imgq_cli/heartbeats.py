@@ -8,9 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from imgq_cli.formats import moment
-
-#: A worker beats every 5 s. After three missed beats it is taken for dead.
-SILENT_SECONDS = 15.0
+from imgq_db.heartbeats import LIVE_SECONDS
 
 
 def server_time(date: str | None) -> datetime:
@@ -21,4 +19,4 @@ def server_time(date: str | None) -> datetime:
 def is_silent(worker: Mapping[str, Any], now: datetime) -> bool:
     """Tell whether a worker has missed its beats. now: the server's time."""
     seen_at = worker.get("seen_at")
-    return seen_at is None or (now - moment(seen_at)).total_seconds() > SILENT_SECONDS
+    return seen_at is None or (now - moment(seen_at)).total_seconds() > LIVE_SECONDS

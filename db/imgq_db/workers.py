@@ -8,12 +8,8 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from imgq_db.engine import LAZILY, single_statements
+from imgq_db.heartbeats import GONE_SECONDS, LIVE_SECONDS
 from imgq_db.queue import CLASSIFY
-
-#: A worker that was not seen for so long is gone.
-GONE_SECONDS = 60
-#: A worker that missed three beats is not waited for.
-LIVE_SECONDS = 15
 
 #: SQL over `worker w`: it is there, and stays.
 IS_THERE = f"""(w.state <> 'draining'

@@ -10,11 +10,12 @@ from sqlalchemy import Engine
 from imgq_db.chunks import ChunkLease, claim_chunk, finish_chunk, pending_chunks
 from imgq_db.failures import Failure, FailureKind, Setback, fail_chunk, fail_listing
 from imgq_db.fairness import NOTHING, LeftAlone
+from imgq_db.heartbeats import LIVE_SECONDS
 from imgq_db.jobs import Job
 from imgq_db.ledger import LedgerRow
 from imgq_db.listing import claim_listing
 from imgq_db.sources import FILE_ROOT
-from imgq_db.workers import LIVE_SECONDS, beat_worker, set_activity, start_draining
+from imgq_db.workers import beat_worker, set_activity, start_draining
 
 from .conftest import chunk_row
 

@@ -10,6 +10,7 @@ from imgq_db.cancelling import cancel_job
 from imgq_db.chunks import ChunkLease, claim_chunk, finish_chunk
 from imgq_db.failures import Failure, FailureKind, fail_chunk
 from imgq_db.fairness import AGING_SECONDS
+from imgq_db.heartbeats import LIVE_SECONDS
 from imgq_db.jobs import Job, JobKind, NewJob, Priority, create_job, get_job
 from imgq_db.ledger import LedgerRow
 from imgq_db.obstacles import find_obstacle, queue_position
@@ -17,7 +18,7 @@ from imgq_db.options import ClassifyOptions
 from imgq_db.settings import Settings
 from imgq_db.sources import FILE_ROOT
 from imgq_db.train_options import TrainOptions
-from imgq_db.workers import LIVE_SECONDS, beat_worker, set_activity
+from imgq_db.workers import beat_worker, set_activity
 
 Jobs = Callable[..., Job]
 Beat = Callable[..., UUID]
