@@ -34,7 +34,7 @@ bp = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 IDEMPOTENCY_KEY = "Idempotency-Key"
 LONGEST_IDEMPOTENCY_KEY = 255
 BELL_SILENT = (
-    "The queue (Redis) does not answer. The job is accepted and waits in the database; "
+    "The queue (Redis) does not answer, or refuses. The job is accepted and waits in the database; "
     "it starts when the queue is back."
 )
 TAGS = ("jobs",)

@@ -182,8 +182,8 @@ def _failures(job: Job, around: Surroundings) -> Iterator[Reason]:
 def _queue(around: Surroundings) -> Iterator[Reason]:
     if not around.queue_answers:
         yield Reason(
-            "The queue (Redis) does not answer. The job is kept in the database and goes on "
-            "when the queue is back.",
+            "The queue (Redis) does not answer, or it refuses, as it does when its disk is full. "
+            "The job is kept in the database and goes on when the queue is back.",
             "imgq doctor",
         )
 

@@ -101,6 +101,8 @@ _SERVED = f"""
 
 # Lazily: should a crash of the server undo it, the chunk is simply claimed again. Whoever computes
 # on is not its owner any more, so the token that both then hold does no harm.
+# The job's state is not asked: a cancel that comes between takes the chunk in a later batch, since
+# a cancelling job is closed only when none of its chunks is pending or leased.
 # A value, not a table to join with: where the planner expects few chunks it would read such a table
 # once for each of them, and each time lock another one.
 _CLAIM = f"""

@@ -113,7 +113,7 @@ def test_job_is_accepted_while_the_queue_is_down(api: Api, ring: Any, new_job: B
     response = api("POST", "/v1/jobs", json=new_job)
 
     assert response.status_code == 202
-    assert response.json["notice"].startswith("The queue (Redis) does not answer.")
+    assert response.json["notice"].startswith("The queue (Redis) does not answer, or refuses.")
     assert api("GET", response.headers["Location"]).json["state"] == "queued"
 
 

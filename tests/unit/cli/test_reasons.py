@@ -40,7 +40,7 @@ def around(*workers: Worker, queue: bool = True, **errors: int) -> Surroundings:
         ("queued", around(worker(root="photos")), "No worker can read file:"),
         ("queued", around(worker(job="other")), "is busy (1)"),
         ("queued", around(worker()), "should start within seconds"),
-        ("queued", around(worker(), queue=False), "The queue (Redis) does not answer"),
+        ("queued", around(worker(), queue=False), "does not answer, or it refuses"),
         ("running", around(), "it stands still"),
         ("running", around(worker()), "the next free one goes on"),
         ("running", around(worker(job="me")), "1 worker at it: h (cpu)."),
