@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-#: The server gives up on a holder whose machine is gone, after 25 s instead of hours.
-_KEEPALIVES = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
-
 
 @dataclass(frozen=True, slots=True)
 class HeldLock:
@@ -40,8 +37,6 @@ def hold_first_free(engine: Engine, names: Sequence[str]) -> HeldLock | None:
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     try:
         connection.detach()  # no pool may close it, or lend it to others
-        for option, value in _KEEPALIVES.items():
-            connection.execute(text(f"SET {option} = {value}"))
         for name in names:
             if connection.execute(
                 text("SELECT pg_try_advisory_lock(:key)"), {"key": _key(name)}

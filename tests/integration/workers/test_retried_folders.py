@@ -26,7 +26,7 @@ def closed(monkeypatch: pytest.MonkeyPatch, *folders: str) -> Iterator[None]:
     """Let no process list some folders."""
     scan = walking._scan
 
-    def refuse(folder: bytes) -> tuple[list[bytes], list[bytes]]:
+    def refuse(folder: bytes) -> tuple[list[bytes], list[bytes], int]:
         if folder.endswith(tuple(f"/{name}/".encode() for name in folders)):
             raise PermissionError(13, "Permission denied")
         return scan(folder)

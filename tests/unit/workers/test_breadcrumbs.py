@@ -94,7 +94,12 @@ def test_whatever_is_begun_or_ended_moves_and_an_answer_of_the_database_does_not
     crumbs: Breadcrumbs, read: Callable[[], Trail]
 ) -> None:
     seen, mark = [read()], crumbs.in_flight(7, [40], [b"a"])
-    for step in (lambda: crumbs.take(lease(1)), lambda: mark(0, 0).__enter__(), crumbs.leave):
+    steps: list[Callable[[], object]] = [
+        lambda: crumbs.take(lease(1)),
+        lambda: mark(0, 0).__enter__(),
+        crumbs.leave,
+    ]
+    for step in steps:
         step()
         seen.append(read())
     crumbs.drop(lease(1))

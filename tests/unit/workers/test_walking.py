@@ -104,7 +104,7 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     plant(root, {b"a": None, b"b": {b"locked": {b"x": None}, b"y": None, b"z": {b"w": None}}})
     scan = walking._scan
 
-    def refuse(folder: bytes) -> tuple[list[bytes], list[bytes]]:
+    def refuse(folder: bytes) -> tuple[list[bytes], list[bytes], int]:
         if folder.rstrip(b"/").endswith(b"locked"):
             raise PermissionError
         return scan(folder)
@@ -141,7 +141,7 @@ def test_a_folder_that_can_be_read_no_more_is_given_once_and_closes_what_is_in_i
     scan = walking._scan
     refused = root + b"/c/d/"
 
-    def refuse(folder: bytes) -> tuple[list[bytes], list[bytes]]:
+    def refuse(folder: bytes) -> tuple[list[bytes], list[bytes], int]:
         if folder == refused:
             raise PermissionError
         return scan(folder)
@@ -156,7 +156,7 @@ def record_scans(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     scanned: list[bytes] = []
     scan = walking._scan
 
-    def record(folder: bytes) -> tuple[list[bytes], list[bytes]]:
+    def record(folder: bytes) -> tuple[list[bytes], list[bytes], int]:
         scanned.append(folder)
         return scan(folder)
 
