@@ -98,8 +98,9 @@ WHERE id = :chunk_id AND owner = :owner
     AND (state = 'leased' AND token = :token OR state = 'cancelled')
 RETURNING state
 """
-# What happened is true whoever holds the chunk by now, so no token is asked. A picture that has its
-# row is past suspicion. A process dies once, however often and by whomever that is told.
+# What happened is true whoever holds the chunk by now, so no token is asked. One that has its row is
+# not tried again in its chunk; samples must leave it out all the same. A process dies once, however
+# often and by whomever that is told.
 _SUSPECT = """
 INSERT INTO suspect AS known
     (job_id, image, crashes, alone, deaths, lone_deaths, code, reason, died)
@@ -107,7 +108,7 @@ SELECT :job_id, image, :crashes, :alone, :deaths, :lone_deaths, :code, :reason,
     ARRAY[CAST(:died AS uuid)]
 FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) image
 WHERE (SELECT c.state FROM chunk c WHERE c.job_id = :job_id AND c.first_image <= image
-       ORDER BY c.first_image DESC LIMIT 1) IN ('pending', 'leased')
+       ORDER BY c.first_image DESC LIMIT 1) IN ('pending', 'leased', 'done')
 ON CONFLICT (job_id, image) DO UPDATE SET crashes = known.crashes + excluded.crashes,
     alone = known.alone + excluded.alone, deaths = known.deaths + excluded.deaths,
     lone_deaths = known.lone_deaths + excluded.lone_deaths,

@@ -189,5 +189,8 @@ def untold_breadcrumbs(*, owner: UUID, worker: UUID, threads: int) -> Breadcrumb
 
 
 def slots_for(threads: int) -> int:
-    """Return how many threads of a process make marks, if so many of them decode."""
-    return threads + MOST_CHUNKS
+    """Return how many threads of a process make marks, if so many of them decode.
+
+    One of those loads a second model at times, and is marked for that apart.
+    """
+    return threads + MOST_CHUNKS + 1

@@ -107,7 +107,12 @@ def compare_with_exact(
     numbers, names = _sample(context, lease)
     sample = replace(lease, names=names[1::2])
     _log.info("comparing_with_exact", files=len(sample.names))
-    exact = exact_twin(fast, lambda: context.models.load(lease.model_version_id, EXACT))
+
+    def load() -> "Classifier":
+        with context.breadcrumbs.loading(lease.job_id):
+            return context.models.load(lease.model_version_id, EXACT)
+
+    exact = exact_twin(fast, load)
     outcomes = [_classify(context, sample, keeper, way, numbers) for way in (exact, fast)]
     found = Agreement(**asdict(agreement(*outcomes)))
     store_agreement(context.engine, lease.job_id, found)

@@ -209,9 +209,9 @@ class Job:
         return any(c.cancelled_under and c.cancelled_under.until > now for c in self.chunks)
 
     def suspect(self, image: int, died: UUID, *, explained: bool, alone: bool) -> None:
-        """Note that a process died while it decoded a picture that has no row yet."""
-        waits = any(c.state in OPEN and 0 <= image - c.first < len(c.names) for c in self.chunks)
-        if waits:
+        """Note that a process died while it decoded a picture, unless that was cancelled."""
+        counts = OPEN | {"done"}
+        if any(c.state in counts and 0 <= image - c.first < len(c.names) for c in self.chunks):
             known = self.suspicions.setdefault(image, Suspicion())
             known.add(died, explained=explained, alone=alone)
 

@@ -164,14 +164,14 @@ def test_the_dead_one_frees_nothing_that_another_holds_by_now(
     assert [suspect.image for suspect in claim().suspects] == [1]  # it is true all the same
 
 
-def test_a_picture_that_has_its_row_is_past_suspicion(
+def test_a_picture_that_has_its_row_is_suspect_and_not_tried_again(
     engine: Engine, listed: Jobs, claim: Claim, rows: Rows, count: Count
 ) -> None:
     listed(3)
     lease = claim()
     finish_chunk(engine, lease, rows(lease))
     assert report_death(engine, died(lease, 1)) == 0
-    assert (count("suspect"), chunk(engine, lease)[0]) == (0, "done")
+    assert (count("suspect"), chunk(engine, lease)[0]) == (1, "done")
 
 
 def test_a_chunk_that_is_done_holds_nothing_up(

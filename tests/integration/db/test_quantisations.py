@@ -6,9 +6,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, text
 
-from imgq_db.chunks import ChunkLease, claim_chunk
-from imgq_db.crashes import Death, Decoded, report_death
+from imgq_db.chunks import ChunkLease, claim_chunk, finish_chunk
+from imgq_db.crashes import Cause, Death, Decoded, report_death
 from imgq_db.jobs import Job, get_job
+from imgq_db.ledger import LedgerRow
 from imgq_db.models import resolve_model
 from imgq_db.options import ClassifyOptions
 from imgq_db.quantisations import (
@@ -75,6 +76,20 @@ def test_a_sample_leaves_suspects_out(engine: Engine, listed: Listed) -> None:
     job = listed(3, 2)
     report_death(engine, Death(uuid4(), [], [Decoded(job.id, 2, 3)], alone=False, cause=None))
     assert [image for image, _ in sample_images(engine, job.id, count=80)] == [0, 1, 4]
+
+
+def test_a_sample_leaves_out_what_has_its_row_and_ended_a_process_of_the_sample(
+    engine: Engine,
+    listed: Listed,
+    claim: Callable[[], ChunkLease],
+    rows: Callable[[ChunkLease], list[LedgerRow]],
+) -> None:
+    job = listed(3, 2)
+    lease = claim()
+    finish_chunk(engine, lease, rows(lease))
+    cause = Cause("worker_crash", "SIGSEGV")
+    report_death(engine, Death(uuid4(), [], [Decoded(job.id, 1, 1)], alone=False, cause=cause))
+    assert [image for image, _ in sample_images(engine, job.id, count=80)] == [0, 2, 3, 4]
 
 
 def test_a_jobs_first_agreement_stays(engine: Engine, listed: Listed) -> None:

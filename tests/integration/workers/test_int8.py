@@ -27,6 +27,7 @@ from imgq_workers import quantised
 from imgq_workers.context import WorkerContext
 from imgq_workers.loop import work
 from imgq_workers.models import LoadedModels
+from imgq_workers.trails import Doing, read_trail
 
 LABELS = ("ant", "bee", "cat", "dog")
 SIZE, PICTURES = 64, 40
@@ -141,6 +142,27 @@ def test_an_unchanged_folder_is_not_compared_by_computing_again(
     one, other = (get_job(engine, job.uid) for job in (first, second))
     assert (one.progress.cached, other.progress.cached) == (0, PICTURES)
     assert one.agreement is not None and other.agreement == one.agreement
+
+
+def test_the_exact_model_is_marked_while_it_loads_for_the_comparison(
+    monkeypatch: pytest.MonkeyPatch,
+    context: WorkerContext,
+    submit: Submit,
+    folder: Path,
+    resnet: str,
+) -> None:
+    load, marked = LoadedModels.load, list[tuple[int, Doing]]()
+
+    def look(models: LoadedModels, version_id: int, precision: str) -> Any:
+        trail = read_trail(context.breadcrumbs._memory[:])
+        assert trail is not None
+        marked.extend((each.job_id, each.doing) for each in trail.chores)
+        return load(models, version_id, precision)
+
+    monkeypatch.setattr(LoadedModels, "load", look)
+    job = submit(folder, model=resnet, precision="int8")
+    work(context)
+    assert marked == [(job.id, Doing.LOADING)]
 
 
 def test_a_folder_that_is_hardly_listed_is_measured_later(
