@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 
@@ -230,7 +229,7 @@ def _walk_again(
         pass  # one that cannot be read at all says nothing of what is in it
     steps = folder.rstrip(b"/").split(b"/")
     above = (b"/".join([root, *steps[: n + 1]]) for n in range(len(steps)))
-    if any(Path(os.fsdecode(each)).is_symlink() for each in above):
+    if any(os.path.islink(each) for each in above):  # False of what nobody may look at
         yield folder
         return
     passes = make_filter(lease.options.include, lease.options.exclude)

@@ -1,8 +1,10 @@
 """A retry of what failed looks again into sub-folders that could not be listed."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -33,6 +35,24 @@ def closed(monkeypatch: pytest.MonkeyPatch, *folders: str) -> Iterator[None]:
 
     with monkeypatch.context() as patch:
         patch.setattr(walking, "_scan", refuse)
+        yield
+
+
+@contextmanager
+def out_of_reach(monkeypatch: pytest.MonkeyPatch, folder: str) -> Iterator[None]:
+    """Let no process look at a folder: the one above it is closed."""
+
+    def refusing(look: Callable[..., Any]) -> Callable[..., Any]:
+        def refuse(path: Any, *rest: Any, **how: Any) -> Any:
+            if not isinstance(path, int) and os.fsencode(path).endswith(f"/{folder}".encode()):
+                raise PermissionError(13, "Permission denied")
+            return look(path, *rest, **how)
+
+        return refuse
+
+    with closed(monkeypatch, folder), monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", refusing(os.lstat))
+        patch.setattr(os, "stat", refusing(os.stat))
         yield
 
 
@@ -92,6 +112,26 @@ def test_a_folder_that_can_be_listed_by_now_is_labelled(
     assert outcomes(retried(job)) == {
         "bad.png": "failed empty_file",
         **dict.fromkeys(("sub/a.png", "sub/b.png", "sub/deep/c.png", "z/d.png"), "red"),
+    }
+
+
+def test_a_folder_that_is_out_of_reach_by_now_keeps_nothing_else_from_its_retry(
+    make_worker: Make,
+    submit: Callable[..., Job],
+    painted: Path,
+    retried: Retry,
+    outcomes: Outcomes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = submit(painted, exclude=("*.gif",))
+    with closed(monkeypatch, "deep", "z"):
+        work(make_worker())
+    with out_of_reach(monkeypatch, "deep"):
+        again = retried(job)
+    assert outcomes(again) == {
+        "bad.png": "failed empty_file",
+        "sub/deep/": CLOSED,
+        "z/d.png": "red",
     }
 
 
