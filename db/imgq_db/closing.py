@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from imgq_db.each_job import for_each_job
 from imgq_db.engine import single_statements
 from imgq_db.errors import OptionInvalid
 from imgq_db.estimates import TO_DO
@@ -84,16 +85,20 @@ def close_job(engine: Engine, job_id: int) -> bool:
 
 
 def close_finished_jobs(engine: Engine) -> int:
-    """Close every job that is ready for it; return how many."""
+    """Close every job that is ready for it; return how many.
+
+    Those that are counted soon come first. Raises as for_each_job does.
+    """
     with engine.connect() as connection:
         ids = connection.execute(
             text(
                 "SELECT id FROM job j WHERE (state = 'cancelling' OR (state = 'running'"
-                f" AND listed_at IS NOT NULL)) AND NOT {_OPEN_CHUNK} ORDER BY id"
+                f" AND listed_at IS NOT NULL)) AND NOT {_OPEN_CHUNK}"
+                " ORDER BY state <> 'cancelling', listed_images, id"
             )
         ).scalars()
         ready = list(ids)
-    return sum(close_job(engine, job_id) for job_id in ready)
+    return for_each_job(ready, lambda job_id: close_job(engine, job_id))
 
 
 def _close_early(engine: Engine, job_id: int, *, failed: bool) -> bool:

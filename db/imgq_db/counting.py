@@ -4,6 +4,7 @@ from sqlalchemy import Engine, text
 
 from imgq_db.cancelling import end_job
 from imgq_db.closing import budget_error
+from imgq_db.each_job import for_each_job
 from imgq_db.engine import single_statements
 from imgq_db.errors import OptionInvalid
 from imgq_db.jobs import unreadable_options
@@ -75,7 +76,10 @@ def store_counters(engine: Engine, job_id: int, *, interval_seconds: float = 1) 
 
 
 def store_running_counters(engine: Engine) -> int:
-    """Store the counters of every classify job that runs; return of how many."""
+    """Store the counters of every classify job that runs; return of how many.
+
+    Raises as for_each_job does.
+    """
     with engine.connect() as connection:
         ids = list(
             connection.execute(
@@ -85,4 +89,4 @@ def store_running_counters(engine: Engine) -> int:
                 )
             ).scalars()
         )
-    return sum(store_counters(engine, job_id) for job_id in ids)
+    return for_each_job(ids, lambda job_id: store_counters(engine, job_id))

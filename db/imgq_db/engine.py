@@ -133,3 +133,13 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError | PoolTimeout) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell a database that nothing can be asked of from one that refuses a statement for now."""
+    refused = (
+        isinstance(error, DBAPIError)
+        and not error.connection_invalidated
+        and getattr(error.orig, "pgcode", None) is not None
+    )
+    return is_outage(error) and not refused

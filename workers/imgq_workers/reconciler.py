@@ -17,7 +17,7 @@ from imgq_db.chunks import expire_leases, pending_chunks
 from imgq_db.closing import close_finished_jobs
 from imgq_db.counting import store_running_counters
 from imgq_db.deleting import purge_deleted
-from imgq_db.engine import is_outage, make_engine
+from imgq_db.engine import is_away, is_outage, make_engine
 from imgq_db.idempotency import purge_idempotency
 from imgq_db.known_files import purge_known_files
 from imgq_db.listing import unlisted_jobs
@@ -85,7 +85,7 @@ def _attempt(step: Callable[[], int]) -> int:
     try:
         return step()
     except Exception as error:  # of one job, most likely: the others wait for their mending, too
-        if is_outage(error):
+        if is_away(error):
             raise
         _log.exception("step_failed")
         return 0

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
-from imgq_db.chunks import ChunkLease, finish_chunk
+from imgq_db import closing
+from imgq_db.cancelling import cancel_job
+from imgq_db.chunks import ChunkLease, finish_chunk, let_go
 from imgq_db.closing import EMPTY_SOURCE, close_finished_jobs, close_job
 from imgq_db.errors import LeaseLost
 from imgq_db.jobs import Job, JobState, Progress, get_job
@@ -14,6 +17,7 @@ from imgq_db.ledger import LedgerRow, RowStatus
 from imgq_db.listing import claim_listing
 from imgq_db.options import ClassifyOptions
 from imgq_db.sources import FILE_ROOT
+from imgq_db.summaries import Counts
 from imgq_db.verifying import verify_job
 
 Jobs = Callable[..., Job]
@@ -173,6 +177,47 @@ def test_a_closer_that_never_came_is_made_up_for(
         finish_chunk(engine, lease, rows(lease))
     assert (close_finished_jobs(engine), close_finished_jobs(engine)) == (3, 0)
     assert all(get_job(engine, job.uid).state.terminal for job in jobs)
+
+
+def test_a_job_that_cannot_be_counted_keeps_no_other_from_its_end(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = listed(1), listed(1)
+    for _ in range(2):
+        lease = claim()
+        finish_chunk(engine, lease, rows(lease))
+    count_all = closing.count_rows
+
+    def count(connection: Connection, job_id: int) -> Counts:
+        if job_id == bad.id:
+            connection.execute(text("DO $$ BEGIN RAISE SQLSTATE '53100'; END $$"))
+        return count_all(connection, job_id)
+
+    monkeypatch.setattr(closing, "count_rows", count)
+    with pytest.raises(OperationalError):
+        close_finished_jobs(engine)
+    states = [get_job(engine, job.uid).state for job in (bad, good)]
+    assert states == [JobState.RUNNING, JobState.SUCCEEDED]
+
+
+def test_those_that_are_counted_soon_are_closed_first(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, small, cancelled = listed(3), listed(1), listed(2)
+    for _ in range(2):
+        lease = claim()
+        finish_chunk(engine, lease, rows(lease))
+    held, turns = claim(), list[int]()
+    cancel_job(engine, cancelled.uid)
+    assert let_go(engine, held)
+
+    def close(_engine: Engine, job_id: int) -> bool:
+        turns.append(job_id)
+        return True
+
+    monkeypatch.setattr(closing, "close_job", close)
+    assert close_finished_jobs(engine) == 3
+    assert turns == [cancelled.id, small.id, large.id]
 
 
 def test_a_finished_job_takes_no_row(

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from imgq_db.engine import MOST_KEPT, TIMEOUTS, is_outage, make_engine, single_statements
+from imgq_db.engine import MOST_KEPT, TIMEOUTS, is_away, is_outage, make_engine, single_statements
 from imgq_db.settings import Settings
 
 
@@ -52,20 +52,27 @@ def test_nobody_may_hold_a_rows_lock_for_longer_than_half_a_lease(role: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("statement", "outage"),
+    ("statement", "expected"),
     [
-        ("SELECT pg_terminate_backend(pg_backend_pid())", True),
-        ("SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)", True),
-        ("SELECT 1 / 0", False),
-        ("SELECT 99999::smallint", False),
-        ("SELECT nothing FROM nowhere", False),
-        ("INSERT INTO chunk (job_id, first_image, images, manifest) VALUES (0, 0, 1, '')", False),
+        ("SELECT pg_terminate_backend(pg_backend_pid())", "away"),
+        ("SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)", "for now"),
+        ("DO $$ BEGIN RAISE SQLSTATE '53100'; END $$", "for now"),  # the disk is full
+        ("DO $$ BEGIN RAISE SQLSTATE '55P03'; END $$", "for now"),  # waited for a lock
+        ("SELECT 1 / 0", "refused"),
+        ("SELECT 99999::smallint", "refused"),
+        ("SELECT nothing FROM nowhere", "refused"),
+        (
+            "INSERT INTO chunk (job_id, first_image, images, manifest) VALUES (0, 0, 1, '')",
+            "refused",
+        ),
     ],
 )
-def test_an_outage_is_told_from_a_refusal(statement: str, outage: bool, engine: Engine) -> None:
+def test_an_outage_is_told_from_a_refusal(statement: str, expected: str, engine: Engine) -> None:
     with pytest.raises(DBAPIError) as raised, engine.begin() as connection:
         connection.execute(text(statement))
-    assert is_outage(raised.value) is outage
+    found = is_outage(raised.value), is_away(raised.value)
+    words = {(True, True): "away", (True, False): "for now", (False, False): "refused"}
+    assert words[found] == expected
 
 
 def test_a_server_that_is_not_there_and_a_lost_connection_are_outages() -> None:
@@ -74,6 +81,7 @@ def test_a_server_that_is_not_there_and_a_lost_connection_are_outages() -> None:
         away.connect()
     lost = DBAPIError("", None, psycopg2.DatabaseError("gone"), connection_invalidated=True)
     assert is_outage(raised.value) and is_outage(lost)
+    assert is_away(raised.value) and is_away(lost)
     assert not is_outage(RuntimeError()) and not is_outage(OSError())
 
 
