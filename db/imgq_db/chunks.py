@@ -41,7 +41,8 @@ class ChunkLease:
 
     owner: a fresh UUID of the process. token: grows with each claim; only the newest may commit.
     suspects: pictures that may end the process, by image number. settled: whether the job has this
-    precision for good; else the claimer settles it once the model is loaded.
+    precision for good; else the claimer settles it once the model is loaded. errors: how often it
+    failed before.
     """
 
     chunk_id: int
@@ -57,6 +58,7 @@ class ChunkLease:
     precision: str
     suspects: tuple[Suspect, ...] = ()
     settled: bool = True
+    errors: int = 0
 
     @property
     def model(self) -> Model:
@@ -113,7 +115,7 @@ WHERE c.id = (SELECT id FROM chunk c WHERE job_id = :job_id AND state = 'pending
               ORDER BY first_image LIMIT 1 FOR UPDATE SKIP LOCKED)
   AND j.id = c.job_id AND (j.precision = '{AUTO}' OR j.precision = ANY(:precisions))
 RETURNING c.id, c.job_id, j.uid AS job_uid, c.token, c.first_image, c.manifest, j.source,
-    j.options, j.model_version_id, j.precision, {SUSPECTS}
+    j.options, j.model_version_id, j.precision, c.errors, {SUSPECTS}
 """
 
 _FINISH = f"""
@@ -335,4 +337,5 @@ def _lease(row: Any, owner: UUID, precision: str) -> ChunkLease:
         precision=precision,
         settled=row.precision != AUTO,
         suspects=suspects_from_row(row.suspects),
+        errors=row.errors,
     )

@@ -98,9 +98,9 @@ WHERE id = :chunk_id AND owner = :owner
     AND (state = 'leased' AND token = :token OR state = 'cancelled')
 RETURNING state
 """
-# What happened is true whoever holds the chunk by now, so no token is asked. One that has its row is
-# not tried again in its chunk; samples must leave it out all the same. A process dies once, however
-# often and by whomever that is told.
+# What happened is true whoever holds the chunk by now, so no token is asked. One that has its row
+# is not tried again in its chunk; samples must leave it out all the same. A process dies once,
+# however often and by whomever that is told.
 _SUSPECT = """
 INSERT INTO suspect AS known
     (job_id, image, crashes, alone, deaths, lone_deaths, code, reason, died)

@@ -50,7 +50,7 @@ TIMEOUTS = {
 
 #: A process keeps so many connections open, and opens so many more while they are all in use:
 #: more than the API has threads, so that no request waits for one.
-KEPT, MORE = 5, 40
+KEPT, MORE = 5, 48
 #: A worker keeps one for each of its threads, but no more than so many: its threads wait for
 #: each other's look-ups, which take milliseconds, and not for a server that has none left.
 MOST_KEPT, MORE_OF_WORKER = 20, 10

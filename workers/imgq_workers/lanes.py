@@ -66,6 +66,7 @@ class Lanes:
         """Wait until another chunk can begin. Raises what a chunk's work raised."""
         for lane in self._underway:
             lane.handed_out.wait()
+        wait([lane.result for lane in self._underway if lane.lease.errors])
         if len(self._underway) == self._most:
             wait([lane.result for lane in self._underway], return_when=FIRST_COMPLETED)
         self._gather()
@@ -78,10 +79,14 @@ class Lanes:
         return waited
 
     def start(self, lease: ChunkLease) -> None:
-        """Classify a chunk; one that holds suspects begins alone."""
+        """Classify a chunk; one that holds suspects begins alone.
+
+        One that failed before is alone to its end: should it end the process, no other chunk is
+        there to be blamed for it.
+        """
         self._context.breadcrumbs.take(lease)
         # Or another worker settled its precision just now.
-        if lease.suspects or self.only not in (None, lease.model):
+        if lease.suspects or lease.errors or self.only not in (None, lease.model):
             self._await_all_for(lease)
         if lease.model != self._model:
             self._model, self._model_since = lease.model, time.monotonic()

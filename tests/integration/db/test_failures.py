@@ -95,6 +95,15 @@ def test_chunks_side_by_side_that_miss_the_same_model_are_one_failure(
     assert {chunk_row(engine, lease)["errors"] for lease in leases} == {1}
 
 
+def test_a_claim_says_how_often_its_chunk_failed_before(
+    listed: Jobs, make_worker: Worker, fail: Fail, take: Take, move_clock: Move
+) -> None:
+    listed(1, 1)
+    worker = make_worker()
+    move_clock(fail(worker).pause_seconds)
+    assert [take(worker).errors, take(worker).errors] == [1, 0]
+
+
 def test_a_chunk_waits_for_its_own_failures_and_not_for_its_workers(
     listed: Jobs, make_worker: Worker, fail: Fail, take: Take, move_clock: Move
 ) -> None:

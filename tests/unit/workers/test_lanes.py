@@ -1,7 +1,7 @@
 """Lanes whose chunks end at any moment, and in any way."""
 
 from concurrent.futures import Future
-from threading import Event
+from threading import Event, Timer
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from imgq_workers.breadcrumbs import Breadcrumbs, untold_breadcrumbs
 from imgq_workers.lanes import Lanes, _Lane
 from imgq_workers.trails import MOST_CHUNKS
 
+SUSPECT = Suspect(0, 1, 0, 0, 0, "worker_crash", "it ended a worker")
 BROKEN, AWAY = DeviceBroken("cuda:0", "illegal memory access"), ConnectionError("away")
 
 
@@ -29,10 +30,10 @@ class Late(Future[bool]):
         return before
 
 
-def lease(chunk_id: int, *suspects: Suspect) -> ChunkLease:
+def lease(chunk_id: int, **values: Any) -> ChunkLease:
     options, uid = ClassifyOptions(), UUID(int=7)
     return ChunkLease(
-        chunk_id, 7, uid, uid, 1, 0, (b"a",), "root:x/", options, 1, "exact", suspects=suspects
+        chunk_id, 7, uid, uid, 1, 0, (b"a",), "root:x/", options, 1, "exact", **values
     )
 
 
@@ -76,11 +77,22 @@ def test_of_what_several_chunks_raised_the_worst_is_told_and_the_others_counted(
     assert (lanes.finished, lanes._underway) == (1, [])
 
 
-def test_a_chunk_that_cannot_begin_leaves_no_breadcrumb(lanes: Lanes, crumbs: Breadcrumbs) -> None:
+@pytest.mark.parametrize("alone", [{"suspects": (SUSPECT,)}, {"errors": 1}], ids=["suspects", "errors"])
+def test_a_chunk_that_cannot_begin_alone_leaves_no_breadcrumb(
+    alone: dict[str, Any], lanes: Lanes, crumbs: Breadcrumbs
+) -> None:
     for chunk_id in range(MOST_CHUNKS + 1):
         lanes._underway = [ended(AWAY)]
         with pytest.raises(ConnectionError):
-            lanes.start(
-                lease(chunk_id, Suspect(0, 1, 0, 0, 0, "worker_crash", "it ended a worker"))
-            )
+            lanes.start(lease(chunk_id, **alone))
     assert not crumbs._chunks
+
+
+def test_no_chunk_begins_beside_one_that_failed_before(lanes: Lanes) -> None:
+    failed = _Lane(lease(1, errors=1), Event(), Future())
+    failed.handed_out.set()
+    lanes._underway = [failed]
+    ending = Timer(0.05, failed.result.set_result, [True])
+    ending.start()
+    lanes.await_room()
+    assert (lanes.finished, lanes._underway) == (1, [])
