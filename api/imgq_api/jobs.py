@@ -13,7 +13,7 @@ from imgq_api.job_requests import JobRequest
 from imgq_api.limits import creations, limiter
 from imgq_api.openapi import Replies, sends, spec
 from imgq_api.paging import link_next
-from imgq_api.rendering import job_body, reply
+from imgq_api.rendering import job_body, reply, written
 from imgq_api.replies import JobBody, JobsBody
 from imgq_api.requests import JobsQuery, RetryRequest
 from imgq_api.services import services
@@ -217,7 +217,7 @@ def _fingerprint() -> str:
 
 
 def _is_known(body: JobBody) -> bool:
-    return is_fresh(weak_etag(body.model_dump_json().encode()), request.if_none_match)
+    return is_fresh(weak_etag(written(body).encode()), request.if_none_match)
 
 
 def _changed(job_id: UUID, body: JobBody, seconds: float) -> JobBody:

@@ -1,10 +1,10 @@
 """How the shared state's values become the bodies that clients read."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from imgq_api.problems import problem_type
 from imgq_api.replies import (
@@ -42,11 +42,18 @@ from imgq_db.train_options import EvaluateOptions, TrainOptions
 from imgq_db.verifying import Check
 from imgq_db.workers import Worker
 
+Body = TypeVar("Body", bound=BaseModel)
+
 
 def reply(body: BaseModel, status: int = 200, **headers: str) -> Response:
     """Render a body. Header names are written with _ for -."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(body.model_dump_json(), status, named, content_type="application/json")
+    return Response(written(body), status, named, content_type="application/json")
+
+
+def written(body: BaseModel) -> str:
+    """Return a body's JSON, as it is: stored options may be of types that they never had here."""
+    return body.model_dump_json(warnings=False)
 
 
 def job_body(job: Job, *, ahead: int | None, notice: str | None = None) -> JobBody:
@@ -81,10 +88,18 @@ def _options(
 ) -> ClassifyJobOptionsBody | TrainJobOptionsBody | EvaluateJobOptionsBody:
     fields = options.to_json()
     if isinstance(options, TrainOptions):
-        return TrainJobOptionsBody(**fields)
+        return _as_stored(TrainJobOptionsBody, fields)
     if isinstance(options, EvaluateOptions):
-        return EvaluateJobOptionsBody(**fields)
-    return ClassifyJobOptionsBody(**fields)
+        return _as_stored(EvaluateJobOptionsBody, fields)
+    return _as_stored(ClassifyJobOptionsBody, fields)
+
+
+def _as_stored(kind: type[Body], fields: dict[str, Any]) -> Body:
+    """Return options for clients: also those that another version stored, with other types."""
+    try:
+        return kind(**fields)
+    except ValidationError:
+        return kind.model_construct(**fields)
 
 
 def _links(job: Job) -> JobLinks:

@@ -104,10 +104,23 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
         _let_go(context, lease)
         _log.warning("results_dropped", images=len(lease.names))
         return False
-    context.presence.tell(job=lease.job_uid, finished=len(rows))
-    if not close_job(context.engine, lease.job_id):
-        store_counters(context.engine, lease.job_id)
     return True
+
+
+def count_chunk(context: WorkerContext, lease: ChunkLease) -> None:
+    """Tell of a finished chunk, and close its job if it was the last one.
+
+    For a chunk that is held no longer: a job of 10^8 rows is counted for minutes.
+    """
+    with structlog.contextvars.bound_contextvars(job=str(lease.job_uid)):
+        try:
+            context.presence.tell(job=lease.job_uid, finished=len(lease.names))
+            if not close_job(context.engine, lease.job_id):
+                store_counters(context.engine, lease.job_id)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            _log.exception("chunk_not_counted")  # the reconciler counts it
 
 
 def _let_go(context: WorkerContext, lease: ChunkLease) -> None:

@@ -9,7 +9,7 @@ from typing import Self
 
 from imgq_db.chunks import ChunkLease, Model
 from imgq_trainer.errors import DeviceBroken
-from imgq_workers.classifying import classify_chunk
+from imgq_workers.classifying import classify_chunk, count_chunk
 from imgq_workers.context import WorkerContext
 
 #: A worker stays with the model in its memory for so long while jobs of another one wait: loading
@@ -104,9 +104,12 @@ class Lanes:
 
     def _classify(self, lease: ChunkLease, handed_out: Event) -> bool:
         try:
-            return classify_chunk(self._context, lease, handed_out)
+            finished = classify_chunk(self._context, lease, handed_out)
         finally:
             self._context.breadcrumbs.drop(lease)
+        if finished:
+            count_chunk(self._context, lease)
+        return finished
 
     def _gather(self) -> None:
         """Forget the chunks that are done; raise what one of them raised."""

@@ -1,5 +1,6 @@
 """Jobs over REST: create, list, cancel, retry, delete."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -235,6 +236,20 @@ def test_odd_idempotency_key_is_refused(api: Api, new_job: Body, key: str) -> No
 
     assert problem(response) == (422, "request-invalid")
     assert response.json["errors"][0]["pointer"] == "Idempotency-Key"
+
+
+@pytest.mark.parametrize("options", [{"top_k": 5000}, {"top_k": "many"}, {"include": 3}])
+def test_options_of_another_version_are_shown_as_they_are(
+    api: Api, engine: Engine, job: Job, options: Body
+) -> None:
+    statement = "UPDATE job SET options = options || CAST(:options AS jsonb)"
+    with engine.begin() as connection:
+        connection.execute(text(statement), {"options": json.dumps(options)})
+    listed, alone = api("GET", "/v1/jobs"), api("GET", f"/v1/jobs/{job.uid}")
+    assert [each["options"] for each in listed.json["items"]] == [{**DEFAULTS, **options}]
+    assert alone.json["options"] == {**DEFAULTS, **options}
+    same = {"If-None-Match": alone.headers["ETag"]}
+    assert api("GET", f"/v1/jobs/{job.uid}", headers=same).status_code == 304
 
 
 def test_lists_come_in_pages_newest_first(api: Api, new_job: Body) -> None:

@@ -10,14 +10,16 @@ import pytest
 from sqlalchemy import Engine
 
 from imgq_db.chunks import ChunkLease
+from imgq_db.crashes import HeldChunk
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.ledger import LedgerRow
 from imgq_db.verifying import verify_job
-from imgq_workers import lanes
+from imgq_workers import classifying, lanes
 from imgq_workers.context import WorkerContext
 from imgq_workers.leasekeeper import Keeper
 from imgq_workers.loop import work
 from imgq_workers.predicting import predict_chunk
+from imgq_workers.trails import read_trail
 
 Submit = Callable[..., Job]
 Make = Callable[..., WorkerContext]
@@ -142,6 +144,27 @@ def test_two_chunks_are_underway_and_two_models_never_are(
     work(replace(both, predict=predict))
     assert {len(set(each)) for each in seen} == {1}
     assert max(len(each) for each in seen) > 1
+
+
+def test_no_chunk_is_held_while_its_job_is_counted(
+    both: WorkerContext,
+    submit: Submit,
+    folder: Path,
+    paint_many: Callable[[int], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held, close = list[tuple[HeldChunk, ...]](), classifying.close_job
+
+    def look(engine: Engine, job_id: int) -> bool:
+        trail = read_trail(both.breadcrumbs._memory[:])
+        assert trail is not None
+        held.append(trail.held)
+        return close(engine, job_id)
+
+    monkeypatch.setattr(classifying, "close_job", look)
+    paint_many(1)
+    submit(folder)
+    assert (work(both), held) == (1, [()])
 
 
 def test_a_chunk_that_raises_takes_no_other_with_it(
