@@ -3,6 +3,7 @@
 A lock ends with its process, whatever ends that, so a file that can be locked is a dead one's.
 """
 
+import errno
 import faulthandler
 import fcntl
 import mmap
@@ -85,14 +86,28 @@ def leave_breadcrumbs(
 def _open(folder: Path, owner: UUID, size_bytes: int) -> mmap.mmap:
     folder.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-    fault = os.open(folder / f"{owner}.fault", flags, 0o600)
-    crumbs = os.open(folder / f"{owner}.crumbs", flags & ~os.O_APPEND, 0o600)
+    paths, opened = [folder / f"{owner}.fault", folder / f"{owner}.crumbs"], list[int]()
+    try:
+        opened.append(os.open(paths[0], flags, 0o600))
+        opened.append(os.open(paths[1], flags & ~os.O_APPEND, 0o600))
+        memory = _fill(opened[1], size_bytes)
+    except OSError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        for fd in opened:
+            os.close(fd)
+        raise
+    faulthandler.enable(opened[0])
+    return memory
+
+
+def _fill(crumbs: int, size_bytes: int) -> mmap.mmap:
     # Somebody who looks whether it is a dead one's may hold it for a moment.
     fcntl.flock(crumbs, fcntl.LOCK_EX)
-    os.write(crumbs, bytes(size_bytes))  # on a full disk a store into a hole would end the process
-    memory = mmap.mmap(crumbs, size_bytes)
-    faulthandler.enable(fault)
-    return memory
+    # On a full disk a store into a hole would end the process.
+    if os.write(crumbs, bytes(size_bytes)) < size_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return mmap.mmap(crumbs, size_bytes)
 
 
 def find_crumbs(folder: Path) -> Iterator[Found]:
@@ -119,7 +134,8 @@ def find_left(settings: Settings) -> Iterator[Found]:
             if boot is not None and found.trail is not None and found.trail.boot == boot:
                 yield found
             elif time.time() - os.fstat(found.fd).st_mtime > LEFT_SECONDS:
-                found.remove()
+                with suppress(OSError):  # another user's: it is that user's to remove
+                    found.remove()
 
 
 @contextmanager

@@ -17,8 +17,10 @@ import structlog
 from imgq_db.settings import Settings
 from imgq_workers.crumb_files import (
     BEGINNING_SECONDS,
+    LEFT_SECONDS,
     crumb_folder,
     find_crumbs,
+    find_left,
     has_begun,
     leave_breadcrumbs,
 )
@@ -157,6 +159,29 @@ def test_without_a_place_for_files_a_process_works_on(tmp_path: Path) -> None:
     with crumbs.in_flight(1, [9], [b"a"])(0, 0):
         pass
     assert [line["event"] for line in logs] == ["no_breadcrumbs"]
+
+
+def test_on_a_full_disk_a_process_works_on_and_leaves_no_half_file(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, structlog.testing.capture_logs() as logs:
+        patch.setattr(os, "write", lambda _fd, data: len(data) // 2)
+        crumbs = leave_breadcrumbs(settings, owner=OWNER, worker=OWNER, threads=1)
+    with crumbs.in_flight(1, [9], [b"a"])(0, 0):
+        pass
+    assert [line["why"] for line in logs] == ["[Errno 28] No space left on device"]
+    assert list(crumb_folder(settings).iterdir()) == []
+
+
+def test_an_old_file_that_cannot_be_removed_keeps_no_other(settings: Settings) -> None:
+    left = crumb_folder(settings).with_name("another")
+    (left / "1.fault").mkdir(parents=True)
+    long_ago = time.time() - LEFT_SECONDS - 60
+    for name in ("1.crumbs", "2.crumbs"):
+        (left / name).touch()
+        os.utime(left / name, (long_ago, long_ago))
+    assert list(find_left(settings)) == []
+    assert [path.name for path in left.glob("*.crumbs")] == ["1.crumbs"]
 
 
 def test_no_file_handle_outlives_a_look(settings: Settings, start: Start) -> None:
