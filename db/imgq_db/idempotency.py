@@ -117,15 +117,23 @@ def unlock(engine: Engine, key_id: int | None, key: str) -> None:
 
 
 def free_key(connection: Connection, job_id: int) -> None:
-    """Take a job's key away from it, and with it the answer that the key would give again."""
+    """Take a job's key away from it, and with it the answer that the key would give again.
+
+    The key's row goes first, as in a purge: each locks both, and must not wait for the other.
+    """
+    keys = {"id": job_id}
     connection.execute(
         text(
-            "WITH job_key AS (UPDATE job SET idempotency_key = NULL FROM job old"
-            " WHERE job.id = :id AND old.id = job.id AND old.idempotency_key IS NOT NULL"
-            " RETURNING coalesce(old.key_id, 0) AS key_id, old.idempotency_key AS key)"
-            " DELETE FROM idempotency i USING job_key k WHERE i.key_id = k.key_id AND i.key = k.key"
+            "DELETE FROM idempotency i USING job j WHERE j.id = :id"
+            " AND i.key_id = coalesce(j.key_id, 0) AND i.key = j.idempotency_key"
         ),
-        {"id": job_id},
+        keys,
+    )
+    connection.execute(
+        text(
+            "UPDATE job SET idempotency_key = NULL WHERE id = :id AND idempotency_key IS NOT NULL"
+        ),
+        keys,
     )
 
 

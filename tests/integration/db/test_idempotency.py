@@ -1,11 +1,12 @@
 """The same request twice: one effect, one answer."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from imgq_db.errors import IdempotencyInFlight, IdempotencyKeyReused
 from imgq_db.idempotency import (
@@ -13,6 +14,7 @@ from imgq_db.idempotency import (
     abandon,
     begin,
     complete,
+    free_key,
     purge_idempotency,
     unlock,
 )
@@ -155,6 +157,34 @@ def test_a_request_that_is_sent_again_after_a_day_keeps_its_key_until_it_is_answ
     move_clock(24 * 3600 + 1)
     assert begin(engine, None, "k", "hash") is None
     assert purge_idempotency(engine) == 0
+
+
+def await_somebody_who_waits_for_a_lock(engine: Engine) -> None:
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 30
+    with engine.connect() as connection:
+        while connection.execute(text(waiting)).first() is None:
+            assert time.monotonic() < deadline, "nobody waits"
+            connection.rollback()  # within a transaction the view stays as it was
+
+
+def test_a_delete_waits_for_a_purge_and_not_each_for_the_other(
+    engine: Engine, make_job: Jobs
+) -> None:
+    begin(engine, None, "k", "hash")
+    job = make_job(idempotency_key="k")
+
+    def free() -> None:
+        with engine.begin() as connection:
+            free_key(connection, job.id)
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as purging:
+        purging.execute(text("SELECT 1 FROM idempotency FOR UPDATE"))
+        freed = pool.submit(free)
+        await_somebody_who_waits_for_a_lock(engine)
+        purging.execute(text("UPDATE job SET idempotency_key = NULL"))
+    freed.result()
+    assert begin(engine, None, "k", "other") is None
 
 
 def test_a_request_whose_first_answer_was_lost_gives_the_same_job(make_job: Jobs) -> None:
