@@ -1,7 +1,8 @@
 """Chunks: claim, renew, finish, give back. The only way that predictions get written."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -42,7 +43,7 @@ class ChunkLease:
     owner: a fresh UUID of the process. token: grows with each claim; only the newest may commit.
     suspects: pictures that may end the process, by image number. settled: whether the job has this
     precision for good; else the claimer settles it once the model is loaded. errors: how often it
-    failed before.
+    failed before. asked_at: by this process' own clock (monotonic), not later than the claim.
     """
 
     chunk_id: int
@@ -59,6 +60,7 @@ class ChunkLease:
     suspects: tuple[Suspect, ...] = ()
     settled: bool = True
     errors: int = 0
+    asked_at: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def model(self) -> Model:
@@ -158,13 +160,15 @@ def claim_chunk(
             if only is not None and _model(job, precisions) != only:
                 raise OtherModelNext
             keys = {**able, "job_id": job.id, "owner": owner, "lease_seconds": lease_seconds}
+            asked_at = time.monotonic()
             row = connection.execute(text(_CLAIM), keys).first()
             if row is not None:
                 failpoint("claim.committed", str(row.job_uid))
                 if job.due:
                     connection.execute(text(_SERVED), keys)
                 try:
-                    return _lease(row, owner, _settled(row, precisions))
+                    lease = _lease(row, owner, _settled(row, precisions))
+                    return replace(lease, asked_at=asked_at)
                 except OptionInvalid as error:
                     _end_unreadable(
                         engine, connection, keys | {"chunk_id": row.id, "token": row.token}, error

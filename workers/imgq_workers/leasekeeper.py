@@ -66,9 +66,12 @@ def _keep_listing(context: WorkerContext, lease: ListingLease, ended: threading.
 def keep_lease(
     context: WorkerContext, lease: ChunkLease, handed_out: threading.Event
 ) -> Iterator[Keeper]:
-    """Renew a lease in the background for as long as the block runs."""
+    """Renew a lease in the background for as long as the block runs.
+
+    It may have waited for its turn since the claim, and was not renewed then.
+    """
     keeper, ended = Keeper(handed_out), threading.Event()
-    keeper.kept_until = time.monotonic() + context.settings.lease_seconds
+    keeper.kept_until = lease.asked_at + context.settings.lease_seconds
     thread = threading.Thread(
         target=_keep, args=(context, lease, keeper, ended), name="leasekeeper", daemon=True
     )
@@ -84,7 +87,7 @@ def _keep(
     context: WorkerContext, lease: ChunkLease, keeper: Keeper, ended: threading.Event
 ) -> None:
     settings = context.settings
-    renew_at = time.monotonic() + settings.beat_seconds
+    renew_at = lease.asked_at + settings.beat_seconds
     # To the end, also of a chunk that is to be dropped: it may hang, and that must be seen.
     while not ended.wait(settings.poll_seconds):
         try:

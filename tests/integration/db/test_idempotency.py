@@ -160,7 +160,10 @@ def test_a_request_that_is_sent_again_after_a_day_keeps_its_key_until_it_is_answ
 
 
 def await_somebody_who_waits_for_a_lock(engine: Engine) -> None:
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
     deadline = time.monotonic() + 30
     with engine.connect() as connection:
         while connection.execute(text(waiting)).first() is None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,12 +19,28 @@ CONTEXT: Any = SimpleNamespace(
     breadcrumbs=SimpleNamespace(hear=lambda: None),
     settings=SimpleNamespace(poll_seconds=0.01, beat_seconds=0.01, lease_seconds=3),
 )
-LEASE: Any = SimpleNamespace(chunk_id=1)
+LISTING: Any = None
 
 
-def replace_settings(**changes: float) -> Any:
-    settings = SimpleNamespace(**{**vars(CONTEXT.settings), **changes})
-    return SimpleNamespace(**{**vars(CONTEXT), "settings": settings})
+def lease(asked_at: float) -> Any:
+    return SimpleNamespace(chunk_id=1, asked_at=asked_at)
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(leasekeeper, "time", clock)
+    return clock
 
 
 @pytest.fixture
@@ -49,16 +66,24 @@ def test_a_lease_is_kept_although_no_connection_was_free(
     ask: Callable[..., bool], second: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leasekeeper, "_look", ask)
-    with keep_lease(CONTEXT, LEASE, threading.Event()) as keeper:
+    with keep_lease(CONTEXT, lease(time.monotonic()), threading.Event()) as keeper:
         assert second.wait(30)
         assert not keeper.should_stop()
 
 
+def await_a_round(rounds: threading.Semaphore) -> None:
+    """Wait until a whole round of the keeper was made that began after this."""
+    while rounds.acquire(blocking=False):
+        pass
+    for _ in range(3):  # the end of one, one, and the beginning of another
+        assert rounds.acquire(timeout=30)
+
+
 @pytest.mark.parametrize("away", [True, False])
 def test_a_chunk_is_dropped_when_its_lease_is_over_unless_it_was_renewed(
-    away: bool, monkeypatch: pytest.MonkeyPatch
+    away: bool, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rounds, context = threading.Semaphore(0), replace_settings(lease_seconds=1.5)
+    rounds = threading.Semaphore(0)
 
     def look(*_: object, **__: object) -> bool:
         rounds.release()
@@ -67,18 +92,28 @@ def test_a_chunk_is_dropped_when_its_lease_is_over_unless_it_was_renewed(
         return True
 
     monkeypatch.setattr(leasekeeper, "_look", look)
-    with keep_lease(context, LEASE, threading.Event()) as keeper:
-        ends = time.monotonic() + 1.6
-        while time.monotonic() < ends:
-            assert rounds.acquire(timeout=30)
+    with keep_lease(CONTEXT, lease(clock.now), threading.Event()) as keeper:
+        for _ in range(CONTEXT.settings.lease_seconds):
+            assert not keeper.should_stop()
+            clock.now += 1
+            await_a_round(rounds)
         assert (keeper.should_stop(), keeper.lost.is_set()) == (away, False)
+
+
+def test_a_lease_that_waited_for_its_turn_is_not_kept_for_longer(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leasekeeper, "_look", lambda *_, **__: True)
+    asked_at = clock.now - CONTEXT.settings.lease_seconds
+    with keep_lease(CONTEXT, lease(asked_at), threading.Event()) as keeper:
+        assert keeper.should_stop()
 
 
 def test_a_listing_is_kept_although_no_connection_was_free(
     ask: Callable[..., bool], second: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leasekeeper, "renew_listing", ask)
-    with keep_listing(CONTEXT, LEASE):
+    with keep_listing(CONTEXT, LISTING):
         assert second.wait(30)
 
 
