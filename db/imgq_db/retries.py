@@ -8,6 +8,19 @@ from sqlalchemy import Engine, text
 from imgq_db.errors import JobStillRunning, NoImageResults, NothingToRetry
 from imgq_db.jobs import Job, asked_precision, insert_job, read_job
 
+_BEFORE_FOLDERS = """
+WITH RECURSIVE retried AS (
+    SELECT id, retry_of, only_failed FROM job WHERE uid = :uid
+    UNION ALL
+    SELECT old.id, old.retry_of, old.only_failed
+    FROM retried r JOIN job old ON old.uid = r.retry_of AND r.only_failed)
+SELECT before.path
+FROM retried r JOIN prediction p ON p.job_id = r.id AND p.status = 1
+    AND substr(p.path, length(p.path)) = CAST('/' AS bytea),
+LATERAL (SELECT path FROM prediction q WHERE q.job_id = p.job_id AND q.image < p.image
+    ORDER BY q.image DESC LIMIT 1) before
+"""
+
 
 def retry_job(
     engine: Engine,
@@ -73,14 +86,10 @@ def failed_paths(
         return tuple((row.image, bytes(row.path)) for row in rows)
 
 
-def path_before(engine: Engine, uid: UUID, image: int) -> bytes | None:
-    """Return the path of the last image of a job before one, None if that is the first."""
+def paths_before_folders(engine: Engine, uid: UUID) -> tuple[bytes, ...]:
+    """Return the path that was listed before each sub-folder that could not be listed.
+
+    By the job, and by those that it retried what failed of.
+    """
     with engine.connect() as connection:
-        path = connection.execute(
-            text(
-                "SELECT p.path FROM prediction p JOIN job j ON j.id = p.job_id"
-                " WHERE j.uid = :uid AND p.image < :image ORDER BY p.image DESC LIMIT 1"
-            ),
-            {"uid": uid, "image": image},
-        ).scalar()
-    return None if path is None else bytes(path)
+        return tuple(map(bytes, connection.execute(text(_BEFORE_FOLDERS), {"uid": uid}).scalars()))

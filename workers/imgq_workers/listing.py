@@ -1,8 +1,9 @@
 """Listing a job's folder in turns, so that classifying goes on in between."""
 
+import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -15,7 +16,7 @@ from imgq_db.failures import Failure, FailureKind, fail_listing
 from imgq_db.jobs import JobError, get_job
 from imgq_db.listing import ListingLease, add_chunks, claim_listing, release_listing
 from imgq_db.queue import CLASSIFY, LIST
-from imgq_db.retries import failed_paths, path_before
+from imgq_db.retries import failed_paths, paths_before_folders
 from imgq_db.sources import source_folder
 from imgq_workers.context import WorkerContext
 from imgq_workers.errors import (
@@ -200,21 +201,35 @@ def _paths(
 def _failed_paths(context: WorkerContext, lease: ListingLease) -> Iterator[bytes | None]:
     assert lease.retry_of is not None
     listed = None if lease.cursor is None else walk_key(lease.cursor)
-    after = -1
+    after, seen = -1, None
     while True:
         page = failed_paths(context.engine, lease.retry_of, after=after, limit=5_000)
         get_job(context.engine, lease.retry_of)  # a deleted job's rows are going: do not trust them
         if not page:
             return
-        for image, path in page:
+        for _, path in page:
             if listed is not None and walk_key(path) <= listed:
                 yield None
             elif path.endswith(b"/"):
-                before = path_before(context.engine, lease.retry_of, image)
-                yield from _walk_again(context, lease, path, before)
+                if seen is None:
+                    seen = _seen_in_folders(paths_before_folders(context.engine, lease.retry_of))
+                yield from _walk_again(context, lease, path, seen.get(path))
             else:
                 yield path
         after = page[-1][0]
+
+
+def _seen_in_folders(paths: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Return the last of some paths in each folder, however deep."""
+    seen: dict[bytes, bytes] = {}
+    for path in sorted(paths, key=walk_key):
+        *parents, _ = path.rstrip(b"/").split(b"/")
+        seen |= {folder + b"/": path for folder in itertools.accumulate(parents, _join)}
+    return seen
+
+
+def _join(folder: bytes, name: bytes) -> bytes:
+    return folder + b"/" + name
 
 
 def _walk_again(
@@ -222,7 +237,7 @@ def _walk_again(
 ) -> Iterator[bytes | None]:
     """Yield what is in a sub-folder that could not be listed; itself, if it still cannot be.
 
-    before: the path that the job retried had before it: maybe some of what is in the folder.
+    before: the last path in it that was listed before it closed, None if that was none.
     """
     root = os.fsencode(source_folder(lease.source, context.settings))
     with os.scandir(root):

@@ -135,7 +135,9 @@ def test_a_folder_that_is_out_of_reach_by_now_keeps_nothing_else_from_its_retry(
     }
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "at the second retry"])
 def test_what_was_seen_of_a_folder_before_it_closed_is_not_labelled_again(
+    again: bool,
     make_worker: Make,
     submit: Callable[..., Job],
     painted: Path,
@@ -150,7 +152,8 @@ def test_what_was_seen_of_a_folder_before_it_closed_is_not_labelled_again(
     lister.close()
     with closed(monkeypatch, "sub"):
         work(make_worker())
-    assert sorted(outcomes(job)) == ["bad.png", "sub/", "sub/a.png", "top.png", "z/d.png"]
+        assert sorted(outcomes(job)) == ["bad.png", "sub/", "sub/a.png", "top.png", "z/d.png"]
+        job = retried(job) if again else job
     rest = ["bad.png", "sub/b.png", "sub/deep/c.png", "sub/no.gif"]
     assert sorted(outcomes(retried(job))) == rest
 
