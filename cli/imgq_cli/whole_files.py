@@ -16,11 +16,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes its place at the path once the block has ended well.
 
     Until then it has a name of its own in the same folder. A symbolic link is written through,
-    and a file that was there hands its mode on. A pipe or a device is written to as it is.
-    Raises OSError.
+    and a file that was there hands its mode on. A pipe, a device or what this process has open
+    (/dev/stdout) is written to as it is, behind what is there. Raises OSError.
     """
     if is_special(path):
-        with path.open("wb") as file:
+        with path.open("ab") as file:
             yield file
         return
     target = Path(os.path.realpath(path))
@@ -38,5 +38,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def is_special(path: Path) -> bool:
-    """Tell whether there is something at the path that can be written to and is no plain file."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    """Tell whether there is something at the path that can be written to and is no plain file.
+
+    A name for an open file, such as /dev/stdout or /dev/fd/3, is none, whatever is behind it.
+    """
+    folder = os.path.realpath(path.parent)
+    opened = folder == "/dev" or folder.startswith("/proc/")
+    return path.exists() and not path.is_dir() and (opened or not path.is_file())

@@ -26,7 +26,7 @@ def test_a_worker_that_hangs_before_its_commit_is_ended_and_another_one_does_its
     processes.environ |= {"IMGQ_TESTING": "1", "IMGQ_FAILPOINTS": hang}
     processes.start("reconciler")
     for _ in range(2):
-        processes.start_stand_in(chunk_size=8, stall_seconds=4, loop_seconds=2)
+        processes.start_stand_in(chunk_size=8, stall_seconds=10, loop_seconds=2)
     assert ended(job).state is JobState.SUCCEEDED
     assert "standing_still_too_long" in processes.log_text()
     assert all(check.holds for check in verify_job(engine, job.uid))

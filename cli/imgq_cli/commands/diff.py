@@ -37,8 +37,9 @@ def command(invocation: Invocation, /, job_a: str, job_b: str, limit: int | None
     Pictures are matched by their path below the jobs' folders. A picture without a label is
     shown as its error code in brackets. Off a terminal the changes are CSV.
 
-    Of a job that still runs, was cancelled or failed the rows that there are take part; stderr says
-    how many, and the exit code is 8, 9 or 7.
+    Of a job that still runs, was cancelled or failed the rows that there are take part. Unless
+    every file of an ended job has its row all the same, stderr says how many, and the exit code is
+    8, 9 or 7.
     """
     client = connect(invocation)
     jobs = [get_job(client, resolve_job(client, job)) for job in (job_a, job_b)]

@@ -67,8 +67,9 @@ def command(
 ) -> int:
     """Show or download the labels of a job.
 
-    Of a job that still runs, was cancelled or failed these are the rows that there are, and stderr
-    says how many. With -o the exit code then is that of the job: 8, 9 or 7.
+    Of a job that still runs, was cancelled or failed these are the rows that there are. Unless
+    every file of an ended job has its row all the same, stderr says how many, and with -o the exit
+    code is that of the job: 8, 9 or 7.
     """
     chosen = _format(format_, output)
     _check_together(

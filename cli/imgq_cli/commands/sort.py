@@ -39,8 +39,8 @@ def command(invocation: Invocation, /, job: str, into: str, **ways: bool) -> int
     stays. A file that is there already is never overwritten, so it can be run again. The
     pictures must be on this machine's disk.
 
-    Of a job that was cancelled or failed the pictures that it labelled are sorted; stderr says how
-    many, and the exit code is 9 or 7.
+    Of a job that was cancelled or failed the pictures that it labelled are sorted. Unless every
+    file has its row all the same, stderr says how many, and the exit code is 9 or 7.
     """
     target, way = absolute(into), _way(ways)
     client = connect(invocation)

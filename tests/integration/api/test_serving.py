@@ -74,8 +74,8 @@ def url_of(environment: dict[str, str]) -> str:
 
 
 def is_up(environment: dict[str, str]) -> bool:
-    with contextlib.suppress(requests.ConnectionError):
-        return requests.get(f"{url_of(environment)}/readyz", timeout=5).ok
+    with contextlib.suppress(requests.RequestException):
+        return requests.get(f"{url_of(environment)}/readyz", timeout=DEADLINE_SECONDS).ok
     return False
 
 
@@ -126,7 +126,12 @@ def test_bodies_that_never_come_keep_nobody_waiting(
     assert requests.post(f"{url}/v1/jobs", json={}, timeout=DEADLINE_SECONDS).status_code == 503
     for each in slow:
         each.close()
-    await_true(lambda: requests.post(f"{url}/v1/jobs", json={}, timeout=5).status_code == 422)
+
+    def is_read() -> bool:
+        answer = requests.post(f"{url}/v1/jobs", json={}, timeout=DEADLINE_SECONDS)
+        return answer.status_code == 422
+
+    await_true(is_read)
 
 
 def test_signals_after_the_first_are_quiet(server: subprocess.Popen[str], job: Job) -> None:

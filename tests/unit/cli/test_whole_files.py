@@ -88,3 +88,13 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(folder: Path) -> None:
     finally:
         os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_what_this_process_has_open_is_written_to_behind_what_is_there(folder: Path) -> None:
+    path = folder / "all.csv"
+    path.write_text("before, ")
+    with path.open("ab") as opened, whole_file(Path(f"/dev/fd/{opened.fileno()}")) as file:
+        file.write(b"rows")
+
+    assert path.read_text() == "before, rows"
+    assert list(folder.iterdir()) == [path]
