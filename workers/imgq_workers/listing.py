@@ -201,7 +201,8 @@ def _paths(
 def _failed_paths(context: WorkerContext, lease: ListingLease) -> Iterator[bytes | None]:
     assert lease.retry_of is not None
     listed = None if lease.cursor is None else walk_key(lease.cursor)
-    after, seen = -1, None
+    after = -1
+    seen: dict[bytes, bytes] | None = None
     while True:
         page = failed_paths(context.engine, lease.retry_of, after=after, limit=5_000)
         get_job(context.engine, lease.retry_of)  # a deleted job's rows are going: do not trust them

@@ -17,7 +17,7 @@ from imgq_db.ledger import LedgerRow, RowStatus
 from imgq_db.listing import claim_listing
 from imgq_db.options import ClassifyOptions
 from imgq_db.sources import FILE_ROOT
-from imgq_db.summaries import Counts
+from imgq_db.summaries import Counts, count_rows
 from imgq_db.verifying import verify_job
 
 Jobs = Callable[..., Job]
@@ -186,12 +186,11 @@ def test_a_job_that_cannot_be_counted_keeps_no_other_from_its_end(
     for _ in range(2):
         lease = claim()
         finish_chunk(engine, lease, rows(lease))
-    count_all = closing.count_rows
 
     def count(connection: Connection, job_id: int) -> Counts:
         if job_id == bad.id:
             connection.execute(text("DO $$ BEGIN RAISE SQLSTATE '53100'; END $$"))
-        return count_all(connection, job_id)
+        return count_rows(connection, job_id)
 
     monkeypatch.setattr(closing, "count_rows", count)
     with pytest.raises(OperationalError):

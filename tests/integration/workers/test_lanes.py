@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from imgq_db.chunks import ChunkLease
+from imgq_db.closing import close_job
 from imgq_db.crashes import HeldChunk
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.ledger import LedgerRow
@@ -153,13 +154,13 @@ def test_no_chunk_is_held_while_its_job_is_counted(
     paint_many: Callable[[int], list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    held, close = list[tuple[HeldChunk, ...]](), classifying.close_job
+    held = list[tuple[HeldChunk, ...]]()
 
     def look(engine: Engine, job_id: int) -> bool:
         trail = read_trail(both.breadcrumbs._memory[:])
         assert trail is not None
         held.append(trail.held)
-        return close(engine, job_id)
+        return close_job(engine, job_id)
 
     monkeypatch.setattr(classifying, "close_job", look)
     paint_many(1)
