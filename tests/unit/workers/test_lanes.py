@@ -77,7 +77,9 @@ def test_of_what_several_chunks_raised_the_worst_is_told_and_the_others_counted(
     assert (lanes.finished, lanes._underway) == (1, [])
 
 
-@pytest.mark.parametrize("alone", [{"suspects": (SUSPECT,)}, {"errors": 1}], ids=["suspects", "errors"])
+@pytest.mark.parametrize(
+    "alone", [{"suspects": (SUSPECT,)}, {"errors": 1}], ids=["suspects", "errors"]
+)
 def test_a_chunk_that_cannot_begin_alone_leaves_no_breadcrumb(
     alone: dict[str, Any], lanes: Lanes, crumbs: Breadcrumbs
 ) -> None:
