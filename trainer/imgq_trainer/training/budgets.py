@@ -58,11 +58,11 @@ def make_budget(machine: Machine) -> Budget:
     return Budget(machine.deadline_seconds - END_SHARE * left)
 
 
-def promised_pace(course: Course, machine: Machine) -> float:
-    """Return about how many seconds an epoch will take."""
+def promised_pace(course: Course, loop: Loop) -> float:
+    """Return about how many seconds an epoch will take the loop's team."""
     looks = 0 if course.val is None else LOOK * len(course.val)
-    trained = len(course.train) / machine.processes
-    return SLACK * seconds_a_picture(course, machine) * (trained + looks)
+    trained = len(course.train) / loop.team.count
+    return SLACK * seconds_a_picture(course, loop.machine) * (trained + looks)
 
 
 def seconds_a_picture(course: Course, machine: Machine) -> float:

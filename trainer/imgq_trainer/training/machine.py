@@ -19,8 +19,6 @@ class Machine:
     stop: Callable[[], bool]
     #: on the clock of time.monotonic; None for no limit
     deadline_seconds: float | None = None
-    #: how many share the steps; this is what one of them has
-    processes: int = 1
 
     def time_is_over(self) -> bool:
         return self.deadline_seconds is not None and time.monotonic() > self.deadline_seconds

@@ -60,7 +60,7 @@ class Refitter:
             return True
         pace = self.pace
         if math.isnan(pace):
-            pace = promised_pace(course, self.shop.loop.machine) / self.shop.loop.team.count
+            pace = promised_pace(course, self.shop.loop)
         else:
             pace *= len(course.train) / len(self.shop.pool.rows(Split.TRAIN))
         return self.budget.seconds_left() >= pace * course.stop_after

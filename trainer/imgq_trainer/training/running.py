@@ -88,7 +88,7 @@ def run_training(spec: TrainSpec, events: Events, stop: Stop, seat: Seat | None 
     device = device_of(seat, find_device(spec.device))
     processes = 1 if seat is None else seat.count
     threads = share_of(spec.threads, processes, device)
-    machine = Machine(device, threads, stop, deadline, processes)
+    machine = Machine(device, threads, stop, deadline)
     spec.work_dir.mkdir(parents=True, exist_ok=True)
     drop_results(spec.work_dir)
     weights = None if config.weights is None else Path(config.weights)

@@ -16,7 +16,6 @@ from imgq_trainer.training.courses import Course
 from imgq_trainer.training.errors import OutOfMemory, TrainingDiverged
 from imgq_trainer.training.events import Stage
 from imgq_trainer.training.loop import Loop
-from imgq_trainer.training.machine import Machine
 from imgq_trainer.training.probing import Probe
 
 #: how many times as fast as it was measured a network may turn out to be
@@ -50,7 +49,7 @@ class Networks:
     #: whether there is another model if all of these fail
     others: bool
     #: promises how many seconds an epoch takes
-    measure: Callable[[Course, Machine], float] = promised_pace
+    measure: Callable[[Course, Loop], float] = promised_pace
     cuts: list[str] = field(default_factory=list)
     _made: dict[int, list[Candidate]] = field(default_factory=dict)
     _failed: set[int] = field(default_factory=set)
@@ -111,8 +110,7 @@ class Networks:
     def _pace(self, place: int, course: Course) -> float:
         """Return how many seconds an epoch takes: as long as one did, or as a step promises."""
         if place not in self._paces:
-            alone = self.measure(course, self.loop.machine)
-            self._paces[place] = alone / self.loop.team.count
+            self._paces[place] = self.measure(course, self.loop)
         return self._paces[place]
 
     def _shares(self, place: int) -> int:

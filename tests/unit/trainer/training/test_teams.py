@@ -12,9 +12,10 @@ from imgq_trainer.training import budgets, teams
 from imgq_trainer.training.courses import Course
 from imgq_trainer.training.errors import HandBroken, PictureUnreadable
 from imgq_trainer.training.gradients import Gradients, Order
+from imgq_trainer.training.loop import Loop
 from imgq_trainer.training.machine import Machine
 from imgq_trainer.training.seats import Group, Seat, device_of
-from imgq_trainer.training.teams import Led, Said, State
+from imgq_trainer.training.teams import Alone, Led, Said, State
 
 DONE, SHORT, BROKEN = State
 Answers = Callable[..., Led]
@@ -85,13 +86,12 @@ def test_a_picture_that_a_hand_could_not_read_is_told_by_the_leader(
 
 
 def test_a_time_limit_counts_on_all_processes(
-    course_of: Callable[[], Course], monkeypatch: pytest.MonkeyPatch
+    course_of: Callable[[], Course], loop_of: Callable[[], Loop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budgets, "seconds_a_picture", lambda *_: 1.0)
-    course, cpu = replace(course_of(), val=None), torch.device("cpu")
+    course, loop = replace(course_of(), val=None), loop_of()
     one, four = (
-        budgets.promised_pace(course, Machine(cpu, 1, lambda: False, processes=count))
-        for count in (1, 4)
+        budgets.promised_pace(course, replace(loop, team=Alone(count))) for count in (1, 4)
     )
     assert four == one / 4
 

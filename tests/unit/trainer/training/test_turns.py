@@ -1,7 +1,7 @@
 """What is trained, and how long, within a time; a clock of the test's own makes it pass."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from imgq_trainer.training.events import Stage
 from imgq_trainer.training.loop import Loop
 from imgq_trainer.training.probing import Probe
 from imgq_trainer.training.starting import small_start
+from imgq_trainer.training.teams import Alone
 from imgq_trainer.training.turns import Networks
 
 CourseOf = Callable[..., Course]
@@ -81,7 +82,7 @@ class Bench:
             budget,
             True,
             others,
-            lambda course, _machine: paces[course.stage],
+            lambda course, _loop: paces[course.stage],
         )
         networks.train()
         return networks
@@ -117,6 +118,15 @@ def test_a_schedule_is_shortened_to_its_share_of_the_time(bench: Bench) -> None:
 
     assert bench.large.trained == [("finetune-0", 3)]  # a third: the small one, and the last fit
     assert bench.small.trained[0] == ("scratch-0", 10)
+    assert networks.cuts[0] == "There was time for 3 of 10 epochs of finetune, seed 1 of 3."
+
+
+def test_a_pace_that_was_measured_is_that_of_the_whole_team(bench: Bench) -> None:
+    bench.loop = replace(bench.loop, team=Alone(count=4))
+
+    networks = bench.train(90)
+
+    assert bench.large.trained == [("finetune-0", 3)]
     assert networks.cuts[0] == "There was time for 3 of 10 epochs of finetune, seed 1 of 3."
 
 
