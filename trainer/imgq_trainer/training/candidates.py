@@ -46,6 +46,8 @@ class Candidate:
     epochs: int
     history: tuple[dict[str, Any], ...]
     seed: int
+    #: whether time was over before its course was
+    cut_off: bool = False
 
 
 @dataclass(frozen=True, eq=False)

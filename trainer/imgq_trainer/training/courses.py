@@ -69,6 +69,8 @@ class Trained:
     epochs: int
     #: as in events.Epoch
     history: tuple[dict[str, Any], ...]
+    #: whether time was over before the course was: its last epoch may be a part of one
+    cut_off: bool
 
 
 def macro_f1(logits: Logits, truth: Truth) -> float:

@@ -9,11 +9,9 @@ import numpy as np
 import torch
 
 from imgq_trainer.errors import Stopped
-from imgq_trainer.memory import is_out_of_memory
-from imgq_trainer.training.augmenting import View
 from imgq_trainer.training.checkpoints import Keeper, Memory
 from imgq_trainer.training.config import CheckpointKnobs
-from imgq_trainer.training.courses import Course, Sample, Trained
+from imgq_trainer.training.courses import Course, Trained
 from imgq_trainer.training.errors import OutOfMemory, TrainingDiverged
 from imgq_trainer.training.events import Epoch, Events
 from imgq_trainer.training.gradients import Gradients, Order, Rows
@@ -24,12 +22,11 @@ from imgq_trainer.training.optimising import (
     set_rate,
     unfreeze,
 )
+from imgq_trainer.training.predicting import predict
 from imgq_trainer.training.probing import Logits
 from imgq_trainer.training.teams import ALONE, Team
 from imgq_trainer.training.underway import Underway
 
-#: pictures of validation that are computed at once
-VALIDATION_BATCH = 64
 #: of the learning rate, after a loss that was no number
 LOWER_RATE = 0.3
 
@@ -85,8 +82,14 @@ class Loop:
 
     def _finish(self, course: Course, run: Underway) -> Trained:
         state, logits, best_epoch = run.result()
-        trained = Trained(state, logits, best_epoch, course.epochs, tuple(run.history))
-        facts = {"best_epoch": best_epoch, "epochs": course.epochs, "history": run.history}
+        history, cut_off = tuple(run.history), run.cut_off
+        trained = Trained(state, logits, best_epoch, course.epochs, history, cut_off)
+        facts = {
+            "best_epoch": best_epoch,
+            "epochs": course.epochs,
+            "history": run.history,
+            "cut_off": cut_off,
+        }
         tensors = {f"state/{name}": value for name, value in state.items()}
         memory = Memory(facts, {**tensors, "val_logits": torch.from_numpy(logits)})
         self.keeper.finish(course.name, memory, stage=course.stage, run=course.run, epoch=run.epoch)
@@ -95,11 +98,11 @@ class Loop:
     def _train(self, course: Course, run: Underway) -> None:
         self.team.begin(self._work(course, run))
         while run.epoch < course.stop_after and not run.patience_is_over():
-            over = self._epoch(course, run)
-            if over:
+            if self._epoch(course, run):
+                run.cut_off = True
                 self.events.log(
-                    f"The time is over after {run.epoch} of {course.epochs} epochs of"
-                    f" {course.stage}; the best weights so far count.",
+                    f"The time is over in epoch {run.epoch} of {course.epochs} of {course.stage};"
+                    " the best weights so far count.",
                     "warning",
                 )
                 return
@@ -108,30 +111,16 @@ class Loop:
             self.between_epochs()
 
     def _epoch(self, course: Course, run: Underway) -> bool:
-        """Train for one epoch, or the rest of one, and validate. Return whether time is over."""
-        over, begun, seen = False, time.monotonic(), 0
-        batches = _batches(course, run.epoch)
+        """Train for one epoch, or the rest of one, and validate.
+
+        Return whether time was over before the course was.
+        """
+        batches, begun = _batches(course, run.epoch), time.monotonic()
         unfreeze(run.network, course.knobs, run.epoch, course.epochs)
-        rate = 0.0
-        behind = sum(map(len, batches[: run.step]))
-        while run.step < len(batches) and not over:
-            self._check(course, run)
-            progress = (run.epoch + run.step / len(batches)) / course.epochs
-            rate = rate_at(course.knobs, progress) * run.rate_factor
-            set_rate(run.optimiser, rate)
-            rows = batches[run.step]
-            run.add_loss(self._step(course, run, rows), len(rows))
-            run.average_weights()
-            run.step += 1
-            seen += len(rows)
-            behind += len(rows)
-            self.events.progress(behind, len(course.train))
-            over = self.machine.time_is_over()
+        seen, over = self._steps(course, run, batches)
         seconds = max(time.monotonic() - begun, 1e-9)
-        logits = self.predict(course.val, run, course) if course.val is not None else None
-        if logits is not None and not np.isfinite(logits).all():
-            raise _Diverged
-        row = run.end_epoch(logits, rate)
+        cut, rate = run.step < len(batches), _rate(course, run, run.step - 1, len(batches))
+        row = run.end_epoch(self._validate(course, run), rate)
         left = (course.stop_after - run.epoch) * len(course.train) / max(seen, 1) * seconds
         self.events.epoch(
             Epoch(
@@ -142,7 +131,37 @@ class Loop:
                 eta_seconds=round(left, 1),
             )
         )
-        return over
+        return over and (cut or run.epoch < course.stop_after)
+
+    def _steps(self, course: Course, run: Underway, batches: list[Rows]) -> tuple[int, bool]:
+        """Train on an epoch's batches; return on how many pictures, and whether time is over."""
+        seen, over = 0, False
+        behind = sum(map(len, batches[: run.step]))
+        while run.step < len(batches) and not over:
+            self._check(course, run)
+            set_rate(run.optimiser, _rate(course, run, run.step, len(batches)))
+            rows = batches[run.step]
+            run.add_loss(self._step(course, run, rows), len(rows))
+            run.average_weights()
+            run.step += 1
+            seen += len(rows)
+            self.events.progress(behind + seen, len(course.train))
+            over = self.machine.time_is_over()
+        return seen, over
+
+    def _validate(self, course: Course, run: Underway) -> Logits | None:
+        """Return what is said of validation's pictures, if there are any."""
+        if course.val is None:
+            return None
+        run.network.eval()
+        try:
+            logits = predict(run.scores, course.val, course, self.machine, self.events)
+        except Stopped:
+            self._keep(course, run)
+            raise
+        if not np.isfinite(logits).all():
+            raise _Diverged
+        return logits
 
     def _check(self, course: Course, run: Underway) -> None:
         if self.machine.stop():
@@ -193,52 +212,6 @@ class Loop:
         norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), most)
         return bool(torch.isfinite(norm))
 
-    def predict(self, sample: Sample, run: Underway, course: Course) -> Logits:
-        """Return what the weights, or their averages, say of pictures as they are: (N, K).
-
-        Raises OutOfMemory.
-        """
-        run.network.eval()
-        parts: list[Logits] = []
-        done, at_once = 0, VALIDATION_BATCH
-        while done < len(sample):
-            rows = sample.rows[done : done + at_once].tolist()
-            logits = self._scores(sample, run, course, rows)
-            if logits is None:
-                at_once = self._halved(course, len(rows))
-                continue
-            parts.append(logits)
-            done += len(rows)
-            self.events.progress(done, len(sample))
-        return np.concatenate(parts) if parts else np.empty((0, course.classes), np.float32)
-
-    def _scores(
-        self, sample: Sample, run: Underway, course: Course, rows: list[int]
-    ) -> Logits | None:
-        """Return some pictures' logits; None if there is too little memory for so many."""
-        view = View(sample.pictures.how, sample.pictures.how.crop, self.machine.device)
-        try:
-            with torch.inference_mode():
-                values = view.plain(sample.pictures.take(rows))
-                with self.machine.autocast(course.knobs.bf16):
-                    logits: Logits = run.scores(values).float().cpu().numpy()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return None
-        return logits
-
-    def _halved(self, course: Course, pictures: int) -> int:
-        self.machine.free_memory()
-        if pictures == 1:
-            raise OutOfMemory(course.stage)
-        self.events.log(
-            f"There is too little memory for {pictures} pictures of validation at once: they are"
-            f" computed {pictures // 2} at a time.",
-            "warning",
-        )
-        return pictures // 2
-
 
 def _batches(course: Course, epoch: int) -> list[Rows]:
     """Return the places of an epoch's pictures, in batches of about the same size."""
@@ -250,6 +223,12 @@ def _batches(course: Course, epoch: int) -> list[Rows]:
         order = draw.permutation(count)
     steps = max(-(-count // course.knobs.batch_size), 1)
     return [part.astype(np.int64) for part in np.array_split(order, steps)]
+
+
+def _rate(course: Course, run: Underway, step: int, steps: int) -> float:
+    """Return the learning rate of a step of an epoch that has so many."""
+    progress = (run.epoch + step / steps) / course.epochs
+    return rate_at(course.knobs, progress) * run.rate_factor
 
 
 def _as_begun(course: Course, memory: Memory) -> Course:
@@ -265,6 +244,6 @@ def _recall(memory: Memory) -> Trained:
         if name.startswith("state/")
     }
     logits: Logits = memory.tensors["val_logits"].numpy()
-    history = tuple(memory.facts["history"])
     facts = memory.facts
-    return Trained(state, logits, facts["best_epoch"], facts["epochs"], history)
+    history, cut_off = tuple(facts["history"]), facts.get("cut_off", False)
+    return Trained(state, logits, facts["best_epoch"], facts["epochs"], history, cut_off)

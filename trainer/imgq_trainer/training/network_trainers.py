@@ -110,4 +110,5 @@ class NetworkTrainer:
             trained.epochs,
             trained.history,
             course.seed,
+            trained.cut_off,
         )

@@ -8,21 +8,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from imgq_trainer.datasets.values import Split
 from imgq_trainer.evaluating.significance import at_least
-from imgq_trainer.training.augmenting import View
 from imgq_trainer.training.budgets import Budget, promised_pace
 from imgq_trainer.training.candidates import SURE, Candidate, Workshop
 from imgq_trainer.training.courses import Course
 from imgq_trainer.training.errors import OutOfMemory, TrainingDiverged
 from imgq_trainer.training.network_trainers import NetworkTrainer
+from imgq_trainer.training.predicting import predict
 from imgq_trainer.training.probing import Logits, Truth
 
 ALONE = "The model was trained on the training split alone"
-#: pictures that are computed at once
-BATCH = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,19 +32,19 @@ class Refitter:
     pace: float
 
     def refit(self, best: Candidate, course: Course) -> tuple[Candidate, str]:
-        """Return the model to keep, and what was done."""
-        loop = self.shop.loop
+        """Return the model to keep, and what was done. Raises Stopped."""
+        late = f"{ALONE}: there was no time to train it on validation's pictures too."
         if not self._affordable(course):
-            return best, f"{ALONE}: there was no time to train it on validation's pictures too."
+            return best, late
         try:
-            again = self.trainer.refit(best, course, loop)
+            again = self.trainer.refit(best, course, self.budget.limit(self.shop.loop))
+            if again.cut_off:
+                return best, late
+            logits = self._logits(again, course)
         except (TrainingDiverged, OutOfMemory) as error:
             return best, f"{ALONE}. Trained again, on validation's pictures too, it failed: {error}"
-        if len(again.history) - len(best.history) < best.best_epoch:
-            return best, f"{ALONE}: there was no time to train it on validation's pictures too."
-        rows = self.shop.pool.rows(Split.VAL)
-        logits = self._scores(again, rows)
-        if reason := distrust(best.val_logits, logits, self.shop.pool.truth[rows]):
+        pool = self.shop.pool
+        if reason := distrust(best.val_logits, logits, pool.truth[pool.rows(Split.VAL)]):
             return best, reason
         return again, (
             "The model was trained again on the training and validation splits together, for"
@@ -56,29 +53,29 @@ class Refitter:
         )
 
     def _affordable(self, course: Course) -> bool:
-        if not self.budget.limited or course.name in self.shop.loop.keeper.finished:
+        keeper = self.shop.loop.keeper
+        if not self.budget.limited or course.name in keeper.finished:
             return True
         pace = self.pace
         if math.isnan(pace):
             pace = promised_pace(course, self.shop.loop)
         else:
             pace *= len(course.train) / len(self.shop.pool.rows(Split.TRAIN))
-        return self.budget.seconds_left() >= pace * course.stop_after
+        before = keeper.underway(course.name)
+        behind = 0 if before is None else before.facts["epoch"]
+        return self.budget.seconds_left() >= pace * (course.stop_after - behind)
 
-    def _scores(self, candidate: Candidate, rows: Truth) -> Logits:
-        """Return what a network says of pictures as they are: (N, K)."""
-        machine, pictures = self.shop.loop.machine, self.trainer.pictures
+    def _logits(self, candidate: Candidate, course: Course) -> Logits:
+        """Return what a network says of validation's pictures: (N, K)."""
+        loop = self.shop.loop
+        machine = loop.machine
+        machine.free_memory()  # of the training, and of what came before it
         network = candidate.start.build(self.shop.classes)
         network.load_state_dict(dict(candidate.state))
         network.to(machine.device).eval()
-        view = View(pictures.how, pictures.how.crop, machine.device)
-        parts: list[Logits] = []
-        with machine.repeatable(), torch.inference_mode():
-            for at in range(0, len(rows), BATCH):
-                values = view.plain(pictures.take(rows[at : at + BATCH].tolist()))
-                parts.append(network(values).float().cpu().numpy())
-                self.shop.loop.events.progress(min(at + BATCH, len(rows)), len(rows))
-        return np.concatenate(parts)
+        sample = self.shop.sample(self.trainer.pictures, Split.VAL)
+        with machine.repeatable():
+            return predict(network, sample, course, machine, loop.events)
 
 
 def distrust(before: Logits, again: Logits, truth: Truth) -> str | None:

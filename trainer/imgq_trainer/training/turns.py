@@ -134,13 +134,12 @@ class Networks:
         if fresh and behind:
             self._paces[place] = (self.budget.clock() - begun) / behind
         self._made.setdefault(place, []).append(made)
-        cut_off = behind < made.epochs and self.budget.seconds_left() <= 0
-        if cut_off or made.epochs < wanted:
-            which = (
-                f", seed {number + 1} of {trainer.knobs.seeds}" if trainer.knobs.seeds > 1 else ""
-            )
-            epochs = f"{behind if cut_off else made.epochs} of {wanted} epochs"
-            self._cut(f"There was time for {epochs} of {trainer.stage}{which}.")
+        seeds = trainer.knobs.seeds
+        which = f"{trainer.stage}, seed {number + 1} of {seeds}" if seeds > 1 else trainer.stage
+        if made.cut_off:
+            self._cut(f"The time was over in epoch {behind} of {wanted} of {which}.")
+        elif made.epochs < wanted:
+            self._cut(f"There was time for {made.epochs} of {wanted} epochs of {which}.")
 
     def _begun(self, course: Course) -> bool:
         """Tell whether the course was begun before the training was cut off."""

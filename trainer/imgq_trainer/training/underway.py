@@ -37,6 +37,8 @@ class Underway:
         #: how many parts a batch is computed in
         self.parts = course.knobs.accumulate
         self.rate_factor = 1.0
+        #: whether time was over before the course was
+        self.cut_off = False
         self.history: list[dict[str, Any]] = []
 
     def add_loss(self, mean: float, pictures: int) -> None:

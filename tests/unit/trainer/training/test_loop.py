@@ -81,7 +81,7 @@ def test_another_seed_gives_other_weights(loop_of: LoopOf, course_of: CourseOf) 
     assert not same(one.state, other.state)
 
 
-@pytest.mark.parametrize("checks", [1, 4, 8])
+@pytest.mark.parametrize("checks", [1, 3, 4, 8])  # 3: between an epoch and its validation
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(
     loop_of: LoopOf, course_of: CourseOf, said: io.StringIO, checks: int, optimiser: str
@@ -205,5 +205,21 @@ def test_when_the_time_is_over_the_best_so_far_counts(
     loop = loop_of()
     late = replace(loop, machine=replace(loop.machine, deadline_seconds=0.0))
 
-    assert len(late.train(course_of()).history) == 1
-    assert "time is over" in events(said, "log")[0]["message"]
+    trained = late.train(course_of())
+    assert (len(trained.history), trained.cut_off) == (1, True)
+    assert events(said, "log")[0]["message"] == (
+        "The time is over in epoch 1 of 3 of scratch; the best weights so far count."
+    )
+    assert loop_of(last_checkpoint(said)).train(course_of()).cut_off
+
+
+@pytest.mark.parametrize(("batch", "cut_off"), [(8, True), (24, False)])
+def test_a_last_epoch_that_the_clock_cut_is_not_whole_and_one_that_it_did_not_cut_is(
+    loop_of: LoopOf, course_of: CourseOf, said: io.StringIO, batch: int, cut_off: bool
+) -> None:
+    loop = loop_of()
+    late = replace(loop, machine=replace(loop.machine, deadline_seconds=0.0))
+    knobs = KNOBS.model_copy(update={"batch_size": batch})
+
+    assert late.train(course_of(knobs, stop_after=1)).cut_off is cut_off
+    assert len(events(said, "log")) == cut_off

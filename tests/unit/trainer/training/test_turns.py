@@ -41,6 +41,8 @@ class FakeTrainer:
     clock: Clock
     seconds: float
     fails: bool = False
+    #: in this epoch the time is over
+    cut_in: int | None = None
     trained: list[tuple[str, int]] = field(default_factory=list)
 
     def course(self, probe: Probe | None, number: int) -> Course:
@@ -52,10 +54,10 @@ class FakeTrainer:
         self.clock.now += self.seconds * course.epochs
         self.trained.append((course.name, course.epochs))
         logits = np.zeros((8, 3), np.float32)
-        how, epochs = START.preprocessing, course.epochs
-        history = tuple({"epoch": epoch} for epoch in range(epochs))
+        how, epochs, cut_off = START.preprocessing, course.epochs, self.cut_in is not None
+        history = tuple({"epoch": epoch} for epoch in range(self.cut_in or epochs))
         return Candidate(
-            course.name, course.stage, START, how, {}, logits, epochs, epochs, history, 0
+            course.name, course.stage, START, how, {}, logits, epochs, epochs, history, 0, cut_off
         )
 
 
@@ -128,6 +130,16 @@ def test_a_pace_that_was_measured_is_that_of_the_whole_team(bench: Bench) -> Non
 
     assert bench.large.trained == [("finetune-0", 3)]
     assert networks.cuts[0] == "There was time for 3 of 10 epochs of finetune, seed 1 of 3."
+
+
+def test_a_network_is_said_to_be_cut_off_in_the_epoch_in_which_the_time_was_over(
+    bench: Bench,
+) -> None:
+    bench.large.cut_in = 10
+
+    assert (
+        bench.train(None).cuts[0] == "The time was over in epoch 10 of 10 of finetune, seed 1 of 3."
+    )
 
 
 def test_a_network_that_is_faster_than_it_promised_gets_a_longer_schedule(bench: Bench) -> None:
