@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-#: how torch on a CPU, and what is written in C++, word it
-_NO_MEMORY = ("can't allocate memory", "bad_alloc")
+#: how torch on a CPU, CUDA, its libraries, and what is written in C++, word it
+_NO_MEMORY = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "STATUS_ALLOC_FAILED",
+    "bad_alloc",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,6 +1,30 @@
 import threading
 
-from imgq_trainer.memory import MemoryBudget
+import pytest
+import torch
+
+from imgq_trainer.memory import MemoryBudget, is_out_of_memory
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+        RuntimeError("std::bad_alloc"),
+    ],
+)
+def test_want_of_memory_is_known_by_whatever_words_it_has(error: Exception) -> None:
+    assert is_out_of_memory(error)
+
+
+def test_another_error_is_no_want_of_memory() -> None:
+    assert not is_out_of_memory(RuntimeError("CUDA error: device-side assert triggered"))
+    assert not is_out_of_memory(ValueError("bad_alloc"))
 
 
 def holders(budget: MemoryBudget, sizes: list[int]) -> tuple[int, int]:

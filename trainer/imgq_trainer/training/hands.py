@@ -13,15 +13,17 @@ from imgq_trainer.classifier import find_device
 from imgq_trainer.crew import Crew
 from imgq_trainer.datasets.snapshots import read_dataset
 from imgq_trainer.file_pixels import ReadLimits
+from imgq_trainer.memory import is_out_of_memory
 from imgq_trainer.training.candidates import Pool
 from imgq_trainer.training.courses import Course
+from imgq_trainer.training.errors import OutOfMemory
 from imgq_trainer.training.gradients import Gradients, Order, Rows
 from imgq_trainer.training.machine import Machine, share_of
 from imgq_trainer.training.optimising import begin_training, unfreeze
 from imgq_trainer.training.pictures import Pictures, decoded_pictures, find_stored
 from imgq_trainer.training.seats import LEADER, Group, Seat, answers, device_of, joined
 from imgq_trainer.training.spec import TrainSpec
-from imgq_trainer.training.teams import added, answer
+from imgq_trainer.training.teams import add_up, answer
 from imgq_trainer.training.travelling import Luggage
 from imgq_trainer.training.words import Begin, End, Step, hear
 
@@ -57,12 +59,15 @@ class _Hand:
     crew: Crew
     #: closes what pictures hold open
     stack: ExitStack
+    #: of the course that was begun last
+    stage: str = ""
     work: Gradients | None = None
     #: what went wrong before a step: it is told with the first one
     broken: Exception | None = None
     views: dict[Preprocessing, Pictures] = field(default_factory=dict)
 
     def begin(self, word: Begin) -> None:
+        self.stage, self.work, self.broken = word.course.stage, None, None
         try:
             self.work = self._work(word.course)
         except Exception as error:
@@ -77,7 +82,7 @@ class _Hand:
 
     def step(self, word: Step) -> None:
         order, shares = word.order, word.order.shares(self.group.seat.count)
-        flat = torch.empty(word.size, device=self.machine.device)
+        flat = self._buffer(word.size)
         with answers():
             dist.broadcast(flat, LEADER, group=self.group.tensors)
         luggage: list[Luggage] = []
@@ -88,7 +93,16 @@ class _Hand:
             return self.work.add(order, parts)
 
         if answer(self.group, add, order, shares[self.group.seat.rank]).complete:
-            added(self.group, luggage[0], [len(share) for share in shares])
+            add_up(self.group, luggage[0], flat, [len(share) for share in shares])
+
+    def _buffer(self, size: int) -> torch.Tensor:
+        """Return what the weights come in; without it there is no answer, and all of them end."""
+        try:
+            return torch.empty(size, device=self.machine.device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(self.stage) from error
 
     def _unpack(self, order: Order, flat: torch.Tensor) -> Luggage:
         if self.broken is not None:

@@ -12,10 +12,12 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from imgq_trainer.memory import is_out_of_memory
 from imgq_trainer.training.courses import Sample
 from imgq_trainer.training.errors import HandBroken, ProcessLost
 from imgq_trainer.training.gradients import Add, Gradients, Order, Rows
 from imgq_trainer.training.seats import LEADER, Group, answers
+from imgq_trainer.training.seen import Seen
 from imgq_trainer.training.travelling import Luggage
 from imgq_trainer.training.words import Begin, Elsewhere, End, Given, Step, say
 
@@ -45,7 +47,12 @@ class Alone:
         return None
 
     def compute(self, work: Gradients, order: Order) -> float | None:
-        return work.add(order, order.shares(1)[0])
+        seen = Seen(work.network)
+        seen.remember()
+        loss = work.add(order, order.shares(1)[0])
+        if loss is None:
+            seen.put_back()
+        return loss
 
 
 ALONE = Alone()
@@ -99,19 +106,24 @@ class Led:
 
     def compute(self, work: Gradients, order: Order) -> float | None:
         luggage, shares = Luggage(work.network), order.shares(self.count)
+        flat = _packed(luggage)
+        if flat is None:
+            return None
         say(Step(order, luggage.size))
         with answers():
-            dist.broadcast(luggage.pack(), LEADER, group=self.group.tensors)
+            dist.broadcast(flat, LEADER, group=self.group.tensors)
         said = answer(self.group, work.add, order, shares[LEADER])
         for rank, state in enumerate(said.states):
             if state is State.BROKEN:
                 work.add(order, shares[rank])  # for pictures, with the error that they deserve
                 raise HandBroken(rank, self.count)
         if State.TOO_LITTLE_MEMORY in said.states:
+            luggage.put_back()
             return None
         if said.complete:
             counts = [len(share) for share in shares]
-            luggage.take_sum(added(self.group, luggage, counts), counts)
+            add_up(self.group, luggage, flat, counts)
+            luggage.take_sum(flat, counts)
         return said.loss
 
 
@@ -132,13 +144,15 @@ def leading(group: Group) -> Iterator[Led]:
 def answer(group: Group, add: Add, order: Order, parts: Sequence[Rows]) -> Said:
     """Compute a process's parts, and exchange with all others what became of them.
 
-    Raises what the computing raises, when all others know; ProcessLost.
+    Raises what the computing raises but for want of memory, when all others know; ProcessLost.
     """
+    loss: float | None = None
     try:
         loss = add(order, parts)
-    except BaseException:
-        exchange(group, State.BROKEN, 0.0)
-        raise
+    except BaseException as error:
+        if not is_out_of_memory(error):
+            exchange(group, State.BROKEN, 0.0)
+            raise
     if loss is None:
         return exchange(group, State.TOO_LITTLE_MEMORY, 0.0)
     return exchange(group, State.DONE, loss)
@@ -153,12 +167,24 @@ def exchange(group: Group, state: State, loss: float) -> Said:
     return Said(tuple(State(int(code)) for code, _ in told), tuple(loss for _, loss in told))
 
 
-def added(group: Group, luggage: Luggage, counts: Sequence[int]) -> torch.Tensor:
-    """Return the sum of what all processes' parts came to; it is whole at the leader only."""
-    flat = luggage.changes(group.seat.rank, counts)
+def add_up(group: Group, luggage: Luggage, flat: torch.Tensor, counts: Sequence[int]) -> None:
+    """Fill a buffer with the sum of what all processes' parts came to: whole at the leader only.
+
+    flat: in which the weights came.
+    """
+    luggage.put_changes(flat, group.seat.rank, counts)
     with answers():
         dist.reduce(flat, LEADER, group=group.tensors)
-    return flat
+
+
+def _packed(luggage: Luggage) -> torch.Tensor | None:
+    """Return what travels; None if there is too little memory for it."""
+    try:
+        return luggage.pack()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    return None
 
 
 def _on_cpu(network: nn.Module) -> nn.Module:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from imgq_trainer.training.optimising import Norm, norms_of
+from imgq_trainer.training.seen import Seen
 
 
 class Luggage:
@@ -13,83 +13,70 @@ class Luggage:
 
     Norms go on from the statistics that the part before left, in one process. So each process
     begins with the leader's, and what comes back is put together as if its parts had followed
-    those of the processes before it.
+    those of the processes before it. All of it travels in one buffer, there and back: a process
+    has no memory for more.
     """
 
     def __init__(self, network: nn.Module) -> None:
         """network: as it is in the step, with frozen weights and norms."""
         self._weights = [value for value in network.parameters() if value.requires_grad]
-        self._seen = [value for value in network.buffers() if value.is_floating_point()]
-        self._kept = _kept_shares(network, self._seen)
-        self._norms = list(_counting(network))
-        self._before: list[torch.Tensor] = []
+        self._seen = Seen(network)
+        self._values = (*self._weights, *self._seen.values)
 
     @property
     def size(self) -> int:
-        return sum(value.numel() for value in (*self._weights, *self._seen))
+        return sum(value.numel() for value in self._values)
 
     def pack(self) -> torch.Tensor:
         """Return the weights and statistics, (size,)."""
-        self._before = [value.clone() for value in self._seen]
-        return _flat([*self._weights, *self._seen])
+        self._seen.remember()
+        flat = torch.empty(self.size, device=self._values[0].device)
+        with torch.no_grad():
+            for value, piece in zip(self._values, self._pieces(flat), strict=True):
+                piece.copy_(value)
+        return flat
 
     def unpack(self, flat: torch.Tensor) -> None:
         """Take over another process's weights and statistics."""
         with torch.no_grad():
-            values = (*self._weights, *self._seen)
-            for value, piece in zip(values, _pieces(flat, values), strict=True):
+            for value, piece in zip(self._values, self._pieces(flat), strict=True):
                 value.copy_(piece)
-        self._before = [value.clone() for value in self._seen]
+        self._seen.remember()
 
-    def changes(self, rank: int, counts: Sequence[int]) -> torch.Tensor:
-        """Return what this process adds to the sum of all, (size,): gradients and statistics.
+    def put_back(self) -> None:
+        """Forget what the norms have seen of a step that has to be begun again."""
+        self._seen.put_back()
+
+    def put_changes(self, flat: torch.Tensor, rank: int, counts: Sequence[int]) -> None:
+        """Write what this process adds to the sum of all, (size,): gradients and statistics.
 
         counts: of each process's parts.
         """
-        gradients = [
-            torch.zeros_like(value) if value.grad is None else value.grad for value in self._weights
-        ]
-        after = sum(counts[rank + 1 :])
-        seen = []
-        for value, before, kept in zip(self._seen, self._before, self._kept, strict=True):
+        pieces, after = self._pieces(flat), sum(counts[rank + 1 :])
+        for value in self._weights:
+            piece = next(pieces)
+            if value.grad is None:
+                piece.zero_()
+            else:
+                piece.copy_(value.grad)
+        seen = self._seen
+        for value, before, kept in zip(seen.values, seen.before, seen.kept, strict=True):
             own = value if rank == 0 else value - kept ** counts[rank] * before
-            seen.append(own * kept**after)
-        return _flat([*gradients, *seen])
+            next(pieces).copy_(own * kept**after)
 
     def take_sum(self, flat: torch.Tensor, counts: Sequence[int]) -> None:
         """Let the network have the gradients and statistics that all came to: for the leader."""
-        pieces = _pieces(flat, (*self._weights, *self._seen))
+        pieces = self._pieces(flat)
         with torch.no_grad():
             for weight in self._weights:
                 piece = next(pieces)
                 if weight.grad is not None:  # else nobody has one
                     weight.grad.copy_(piece)
-            for seen in self._seen:
+            for seen in self._seen.values:
                 seen.copy_(next(pieces))
-            for norm in self._norms:
-                if norm.num_batches_tracked is not None:
-                    norm.num_batches_tracked += sum(counts[1:])
+        self._seen.count(sum(counts[1:]))
 
-
-def _kept_shares(network: nn.Module, seen: Sequence[torch.Tensor]) -> list[float]:
-    """Return how much of each statistic is left after a part; 1 for whatever is no average."""
-    kept = {
-        id(value): 1.0 - norm.momentum
-        for norm in _counting(network)
-        if norm.momentum is not None
-        for value in (norm.running_mean, norm.running_var)
-    }
-    return [kept.get(id(value), 1.0) for value in seen]
-
-
-def _counting(network: nn.Module) -> Iterator[Norm]:
-    return (norm for norm in norms_of(network) if norm.training and norm.track_running_stats)
-
-
-def _flat(values: Sequence[torch.Tensor]) -> torch.Tensor:
-    return torch.cat([value.detach().reshape(-1).to(torch.float32) for value in values])
-
-
-def _pieces(flat: torch.Tensor, like: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
-    pieces = torch.split(flat, [value.numel() for value in like])
-    return (piece.view(value.shape) for piece, value in zip(pieces, like, strict=True))
+    def _pieces(self, flat: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Return views of the parts of a buffer, as they are shaped in the network."""
+        pieces = torch.split(flat, [value.numel() for value in self._values])
+        return (piece.view(value.shape) for piece, value in zip(pieces, self._values, strict=True))

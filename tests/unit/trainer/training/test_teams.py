@@ -1,6 +1,7 @@
 """How a step is shared out, and what the leader makes of the answers. No process is started."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from imgq_trainer.training.gradients import Gradients, Order
 from imgq_trainer.training.loop import Loop
 from imgq_trainer.training.machine import Machine
 from imgq_trainer.training.seats import Group, Seat, device_of
-from imgq_trainer.training.teams import Alone, Led, Said, State
+from imgq_trainer.training.teams import Alone, Led, Said, State, answer
 
 DONE, SHORT, BROKEN = State
 Answers = Callable[..., Led]
@@ -61,6 +62,47 @@ def test_each_process_has_its_parts_in_order(rows: int, parts: int, shares: Any)
 
 def test_too_little_memory_in_one_process_is_that_of_all(led: Answers, work: Gradients) -> None:
     assert led((DONE, SHORT), (0.5, 0.0)).compute(work, ORDER) is None
+
+
+def test_a_leader_without_memory_for_what_travels_says_nothing_and_halves(
+    led: Answers, work: Gradients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    leader = led((DONE, DONE), (0.5, 0.5))
+    monkeypatch.setattr(teams.Luggage, "pack", refuse)
+    monkeypatch.setattr(teams, "say", lambda word: pytest.fail(f"it said {word}"))
+
+    assert leader.compute(work, ORDER) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), SHORT),
+        (RuntimeError("CUDA error: out of memory"), SHORT),
+        (MemoryError(), SHORT),
+        (RuntimeError("shapes do not fit"), BROKEN),
+    ],
+)
+def test_want_of_memory_is_told_as_that_wherever_it_arises(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, state: State
+) -> None:
+    told: list[State] = []
+
+    def hear(group: Group, mine: State, loss: float) -> Said:
+        told.append(mine)
+        return Said((mine,), (loss,))
+
+    def fail(*_: object) -> float:
+        raise error
+
+    monkeypatch.setattr(teams, "exchange", hear)
+    group = Group(Seat(1, 2, "run"), torch.device("cpu"), None, ())
+    with pytest.raises(RuntimeError) if state is BROKEN else nullcontext():
+        answer(group, fail, ORDER, [])
+    assert told == [state]
 
 
 def test_a_loss_that_is_no_number_is_told_without_gradients(led: Answers, work: Gradients) -> None:
