@@ -104,7 +104,10 @@ def _train(spec: "TrainSpec", path: Path, events: "Events", told_to_stop: thread
 
         launch(path, spec, told_to_stop.is_set)
     if seat is not None:
+        from imgq_trainer.training.yielding import yield_as_a_session
+
         _end_with_launcher()
+        yield_as_a_session()
     if seat is not None and seat.rank:
         return _lend_hand(spec, seat)
     from imgq_trainer.training.running import run_training

@@ -21,6 +21,7 @@ from imgq_db.training.reports import report_of_version
 from imgq_db.verifying import verify_job
 from imgq_db.workers import list_workers
 from imgq_workers.training.context import TrainerContext
+from imgq_workers.training.guard import AUTOGROUP, NICENESS
 from imgq_workers.training.loop import train
 
 Wait = Callable[[Callable[[], bool]], None]
@@ -81,8 +82,14 @@ def test_no_process_outlives_its_supervisor_and_another_goes_on_until_it_is_aske
     supervisor = processes.start("trainer", **several)
     job = submit_training({"init": "scratch", "epochs": 5000}, **SMALL)
     wait_until(lambda: len(list_epochs(engine, job.id)) > 1)
-    ranks = sorted(each.environ().get("RANK", "") for each in processes_of(job))
+    found = processes_of(job)
+    ranks = sorted(each.environ().get("RANK", "") for each in found)
     assert ranks == ["", "", "0", "1"]  # the guard and the launcher have none
+    assert {each.nice() for each in found} == {psutil.Process().nice() + NICENESS}
+    seats = [each for each in found if "RANK" in each.environ()]
+    groups = [Path(f"/proc/{each.pid}", AUTOGROUP.name) for each in seats]
+    said = {group.read_text().split()[-1] for group in groups if group.exists()}
+    assert said <= {str(NICENESS)}  # each session yields as its processes do
     processes.kill(supervisor)
     wait_until(lambda: processes_of(job) == [])
     before = len(list_epochs(engine, job.id))

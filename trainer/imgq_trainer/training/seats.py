@@ -22,6 +22,8 @@ LAUNCHER = "IMGQ_TRAINING_LAUNCHER"
 INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 #: A hand waits for the leader's next word as long as that lives: it may scan for hours.
 FOREVER = timedelta(days=30)
+#: So long the leader waits for the others when they start: on a busy machine libraries take long.
+JOIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +75,22 @@ class Group:
 def joined(seat: Seat, work_dir: Path, device: torch.device, seconds: float) -> Iterator[Group]:
     """Join the others for as long as the block runs.
 
-    seconds: so long the leader waits for an answer. A hand waits for the leader. Raises
-    ProcessLost.
+    seconds: so long the leader waits for an answer, once all have joined. A hand waits for the
+    leader. Raises ProcessLost.
     """
     limit = timedelta(seconds=seconds)
-    place = meeting_place(work_dir, seat.run)
+    on_gpus = device.type == "cuda"
     with answers():
         dist.init_process_group(
             "gloo",
-            init_method=place.as_uri(),
+            store=_gather(seat, meeting_place(work_dir, seat.run)),
             rank=seat.rank,
             world_size=seat.count,
             timeout=limit if seat.rank == LEADER else FOREVER,
         )
-    on_gpus = device.type == "cuda"
-    if on_gpus:
-        torch.cuda.set_device(device)
-    tensors = dist.new_group(backend="nccl", timeout=limit) if on_gpus else None
+        if on_gpus:
+            torch.cuda.set_device(device)
+        tensors = dist.new_group(backend="nccl", timeout=limit) if on_gpus else None
     try:
         yield Group(seat, device, tensors, _others(seat))  # type: ignore[arg-type]  # all are members
     except BaseException:
@@ -106,6 +107,15 @@ def answers() -> Iterator[None]:
         yield
     except RuntimeError as error:  # gloo's; NCCL's are of a class derived from it
         raise ProcessLost(error) from error
+
+
+def _gather(seat: Seat, place: Path) -> dist.Store:
+    """Wait until all processes are here; return where they tell each other how to be reached."""
+    store = dist.FileStore(str(place), seat.count)
+    store.set(f"here-{seat.rank}", "")
+    everyone = [f"here-{rank}" for rank in range(seat.count)]
+    store.wait(everyone, JOIN if seat.rank == LEADER else FOREVER)
+    return store
 
 
 def _others(seat: Seat) -> tuple[psutil.Process, ...]:
