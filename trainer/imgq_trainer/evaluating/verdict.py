@@ -63,19 +63,19 @@ def _about_learned(evaluation: Evaluation) -> list[_Said]:
         unsure = "Not all that the model learned from is known: it may have seen these pictures."
         return [] if known.all_known else [("sound", unsure)]
     if known.pictures == pictures:
-        every = number_of(pictures, "picture")
-        sentence = f"All {every} were learned from: these figures say nothing about new ones."
-        return [("weak", sentence)]
+        every = "The only picture was" if pictures == 1 else f"All {pictures:,} pictures were"
+        return [("weak", f"{every} learned from: these figures say nothing about new ones.")]
     much = known.pictures > LITTLE * pictures
-    which = f"{known.pictures:,} of {number_of(pictures, 'picture')} were learned from"
+    were = "was" if known.pictures == 1 else "were"
+    which = f"{known.pictures:,} of {number_of(pictures, 'picture')} {were} learned from"
     sentence = f"{which}: these figures say little about new ones." if much else f"{which}."
     return [("weak" if much else "sound", f"{sentence} {_about_others(evaluation, known)}")]
 
 
 def _about_others(evaluation: Evaluation, known: Learned) -> str:
     if known.others is None:
-        few = number_of(evaluation.pictures - known.pictures, "other")
-        return f"The {few} are too few to judge by."
+        few = evaluation.pictures - known.pictures
+        return f"The {number_of(few, 'other')} {'is' if few == 1 else 'are'} too few to judge by."
     share, ends = known.others.accuracy, known.others.accuracy_interval
     off = max(abs(end - share) for end in ends)
     many = number_of(known.others.pictures, "other")
@@ -110,8 +110,10 @@ def _about_collapse(evaluation: Evaluation) -> list[_Said]:
         # Of a training's own split a model without a proof; elsewhere whoever asks chose the class.
         standing: Standing = "failed" if evaluation.tested_on == OWN else "weak"
         return [(standing, f"{sentence} Nothing can be said about telling classes apart.")]
-    if len(said) == 1 and pictures - true[label] < LEAST_MISSED:
-        unsure = "so few do not tell whether the model ever says anything else."
+    others = pictures - true[label]
+    if len(said) == 1 and others < LEAST_MISSED:
+        few = "1 of another class is" if others == 1 else f"{others} of other classes are"
+        unsure = f"{few} too few to tell whether the model ever says anything else."
         return [("weak", f"All {number_of(pictures, 'picture')} are called {name}: {unsure}")]
     if len(said) == 1:
         return [("failed", f"The model predicts one class only: {name}.")]

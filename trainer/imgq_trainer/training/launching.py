@@ -27,7 +27,14 @@ from torch.distributed.elastic.rendezvous import (
 )
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from imgq_trainer.training.seats import INTERFACES, LAUNCHER, LEADER, loopback, meeting_place
+from imgq_trainer.training.seats import (
+    INTERFACES,
+    LAUNCHER,
+    LEADER,
+    find_meeting_places,
+    loopback,
+    meeting_place,
+)
 from imgq_trainer.training.spec import TrainSpec
 
 STOPPED = 128 + signal.SIGTERM
@@ -53,18 +60,23 @@ def launch(path: Path, spec: TrainSpec, told_to_stop: Callable[[], bool]) -> NoR
 def _run(path: Path, spec: TrainSpec, told_to_stop: Callable[[], bool]) -> int:
     run = uuid4().hex
     _prepare(spec)
-    signal.signal(signal.SIGTERM, _raise)
-    if told_to_stop():
-        return STOPPED
-    command = ("-m", "imgq_trainer", "train", str(path))
     try:
-        elastic_launch(_configuration(spec, run), sys.executable)("-u", *command)
+        signal.signal(signal.SIGTERM, _raise)
+        return STOPPED if told_to_stop() else _launch(path, _configuration(spec, run))
     except SignalException:
         return STOPPED
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        meeting_place(spec.work_dir, run).unlink(missing_ok=True)
+
+
+def _launch(path: Path, configuration: LaunchConfig) -> int:
+    """Return how the processes ended. Raises SignalException."""
+    command = ("-u", "-m", "imgq_trainer", "train", str(path))
+    try:
+        elastic_launch(configuration, sys.executable)(*command)
     except ChildFailedError as error:
         return status_of({rank: each.exitcode for rank, each in error.failures.items()})
-    finally:
-        meeting_place(spec.work_dir, run).unlink(missing_ok=True)
     return 0
 
 
@@ -84,6 +96,8 @@ def status_of(codes: Mapping[int, int]) -> int:
 
 def _prepare(spec: TrainSpec) -> None:
     spec.work_dir.mkdir(parents=True, exist_ok=True)
+    for left in find_meeting_places(spec.work_dir):  # of a launcher that was killed
+        left.unlink(missing_ok=True)
     for name in list(logging.root.manager.loggerDict):  # each has a level of its own
         if name.startswith("torch.distributed"):
             logging.getLogger(name).setLevel(logging.ERROR)

@@ -18,6 +18,8 @@ from imgq_trainer.training.errors import ProcessLost
 LEADER = 0
 #: in the environment of every process that the launcher starts: its own number
 LAUNCHER = "IMGQ_TRAINING_LAUNCHER"
+#: how the file is called by which a group meets, before the group's own name
+GROUP = ".group-"
 #: The launcher of one machine binds nothing; this is the only interface that gloo and NCCL use.
 INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 #: A hand waits for the leader's next word as long as that lives: it may scan for hours.
@@ -51,7 +53,12 @@ def loopback() -> str:
 
 def meeting_place(work_dir: Path, run: str) -> Path:
     """Return the file by which the processes of a group find each other."""
-    return work_dir / f".group-{run}"
+    return work_dir / f"{GROUP}{run}"
+
+
+def find_meeting_places(work_dir: Path) -> list[Path]:
+    """Return the files of all groups that there ever were, unless they were removed."""
+    return list(work_dir.glob(f"{GROUP}*"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -149,9 +149,13 @@ def test_what_is_learned_is_told_in_words() -> None:
         (90, 90): "All 90 pictures were learned from: these figures say nothing about new ones.",
         (30, 20): "20 of 30 pictures were learned from: these figures say little about new ones."
         " The 10 others are too few to judge by.",
+        (30, 29): "29 of 30 pictures were learned from: these figures say little about new ones."
+        " The 1 other is too few to judge by.",
+        (1, 1): "The only picture was learned from: these figures say nothing about new ones.",
     }
     for (pictures, learned), sentence in first.items():
         assert of_known(pictures, learned).verdict[0] == sentence
+    assert of_known(300, 1).verdict[0].startswith("1 of 300 pictures was learned from. Of the ")
     few, none = of_known(300, 3), of_known(300, 0)
     assert few.verdict[0].startswith("3 of 300 pictures were learned from. Of the 297 others, ")
     assert (few.standing, none.standing) == ("sound", "sound")
@@ -244,8 +248,17 @@ def test_one_label_for_three_pictures_is_no_collapse() -> None:
 
     assert found.standing == "weak"
     assert found.verdict[0] == (
-        "All 3 pictures are called “cat”: so few do not tell whether the model ever says anything"
-        " else."
+        "All 3 pictures are called “cat”: 1 of another class is too few to tell whether the model"
+        " ever says anything else."
+    )
+
+
+def test_one_label_for_many_pictures_of_which_few_are_others_is_no_collapse() -> None:
+    found = said_of([0] * 86 + [1] * 4, [0] * 90)
+
+    assert found.verdict[0] == (
+        "All 90 pictures are called “cat”: 4 of other classes are too few to tell whether the model"
+        " ever says anything else."
     )
 
 
