@@ -1,5 +1,6 @@
 """Which device a worker computes on; a GPU that nobody named is leased to one worker alone."""
 
+import functools
 import os
 import threading
 import time
@@ -85,7 +86,7 @@ class Devices:
         self._engine = engine
         on_cpu = settings.device == AUTO and settings.engine == "openvino"  # it knows no GPU
         self._setting = CPU if on_cpu else settings.device
-        self._gpus = gpus
+        self._gpus = functools.cache(gpus)  # they stay what they are while this process lives
         self._retry_seconds = retry_seconds
         self._retry_at = 0.0
         self._lock: HeldLock | None = None

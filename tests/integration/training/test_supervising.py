@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 
 from imgq_db.artifacts import is_intact
 from imgq_db.cancelling import cancel_job
@@ -303,3 +303,15 @@ def test_a_silent_trainer_is_killed_and_after_some_attempts_its_job_fails(
         "The training hangs",
     )
     assert fetch("SELECT attempts FROM training") == [(2,)]
+
+
+def test_a_supervisor_that_gets_no_connection_leaves_the_work_for_later(
+    engine: Engine, context: TrainerContext, submit_training: Submit
+) -> None:
+    job = submit_training()
+    narrow = create_engine(engine.url, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    with narrow.connect():
+        assert train(replace(context, engine=narrow)) == 0
+    narrow.dispose()
+
+    assert get_job(engine, job.uid).state is JobState.QUEUED

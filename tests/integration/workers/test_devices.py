@@ -188,6 +188,20 @@ def test_a_training_takes_the_gpus_that_are_free_and_gives_all_back(make: Make) 
     assert (waits.take(), trainer.take()) == ("cuda:2", "cuda:1")
 
 
+def test_gpus_are_looked_for_once_while_a_process_lives(settings: Settings, engine: Engine) -> None:
+    asked: list[int] = []
+
+    def probe() -> Sequence[Gpu]:
+        asked.append(1)
+        return THREE
+
+    trainer = Devices(engine, settings.model_copy(update={"device": "auto"}), gpus=probe)
+    for _ in range(2):
+        assert (trainer.take(), trainer.take_more(1)) == ("cuda:0", ("cuda:1",))
+        trainer.give_back()
+    assert asked == [1]
+
+
 def test_a_training_takes_no_more_gpus_than_it_may(make: Make) -> None:
     trainer = make(gpus=THREE)
     assert (trainer.take(), trainer.take_more(1)) == ("cuda:0", ("cuda:1",))

@@ -27,7 +27,7 @@ def probe_gpus() -> tuple[Gpu, ...]:
             command, check=True, capture_output=True, text=True, timeout=PROBE_SECONDS
         ).stdout
         return tuple(Gpu(*each) for each in json.loads(told))
-    except (subprocess.SubprocessError, ValueError, TypeError) as error:
+    except (subprocess.SubprocessError, OSError, ValueError, TypeError) as error:
         _log.warning("gpus_not_probed", error=str(error))
         return ()
 

@@ -1,7 +1,7 @@
 """A supervisor's loop: claim a training, see it to its end, and again."""
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from imgq_db.train_options import TrainOptions
 from imgq_db.training.leases import TrainingLease, claim_training
@@ -28,8 +28,8 @@ def train(context: TrainerContext) -> int:
             claimed += 1
             sweep_folders(context.engine, context.settings)
         set_activity(context.engine, context.worker_uid, job=None)
-    except DBAPIError as error:
-        _log.error("database_lost", error=str(error.orig).strip())
+    except SQLAlchemyError as error:
+        _log.error("database_lost", error=str(error).strip())
     finally:
         context.devices.give_back()
     return claimed
