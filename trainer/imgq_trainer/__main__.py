@@ -15,15 +15,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from imgq_trainer.training.endings import LOST, STOPPED
+
 if TYPE_CHECKING:
     from imgq_trainer.training.events import Events
     from imgq_trainer.training.seats import Seat
     from imgq_trainer.training.spec import AnySpec, TrainSpec
 
 KINDS = ("train", "evaluate", "compare", "export")
-STOPPED = 128 + signal.SIGTERM
-#: of one of several processes that lost another: the launcher alone hears it
-LOST = 75
 
 
 def main(arguments: list[str]) -> int:

@@ -25,7 +25,7 @@ from imgq_trainer.training.pictures import Pictures
 from imgq_trainer.training.plans import Plan
 from imgq_trainer.training.probers import Prober
 from imgq_trainer.training.probing import Probe, Truth
-from imgq_trainer.training.refitting import ALONE, Refitter, distrust
+from imgq_trainer.training.refitting import TRAIN_ONLY, Refitter, distrust
 from imgq_trainer.training.starting import Start
 from imgq_trainer.training.turns import Networks
 
@@ -91,12 +91,12 @@ class Makers:
         """Return the chosen candidate trained on validation's pictures too, where that is sound."""
         best, pool = choice.best, self.shop.pool
         if self.shop.config.refit == "no" or not len(pool.rows(Split.VAL)):
-            return best, f"{ALONE}."
+            return best, f"{TRAIN_ONLY}."
         if best.stage is Stage.PROBE:
             self._say(Stage.REFIT)
             return self._refitted_probe(best)
         if not self._refits_networks():
-            return best, f"{ALONE}."
+            return best, f"{TRAIN_ONLY}."
         trainer = next(
             t for t in self._trainers() if t.start is best.start and t.stage is best.stage
         )

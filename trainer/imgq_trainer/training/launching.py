@@ -27,6 +27,7 @@ from torch.distributed.elastic.rendezvous import (
 )
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from imgq_trainer.training.endings import LOST, STOPPED
 from imgq_trainer.training.seats import (
     INTERFACES,
     LAUNCHER,
@@ -37,9 +38,6 @@ from imgq_trainer.training.seats import (
 )
 from imgq_trainer.training.spec import TrainSpec
 
-STOPPED = 128 + signal.SIGTERM
-#: how a process ends that lost another one; which one died first, the launcher knows
-LOST = 75
 #: What is left of a group is killed so long after it was asked to end. The leader writes a
 #: checkpoint within it.
 END_SECONDS = 30

@@ -24,6 +24,7 @@ from imgq_trainer.training.optimising import (
 )
 from imgq_trainer.training.predicting import predict
 from imgq_trainer.training.probing import Logits
+from imgq_trainer.training.seen import Seen
 from imgq_trainer.training.teams import ALONE, Team
 from imgq_trainer.training.underway import Underway
 
@@ -200,9 +201,12 @@ class Loop:
         if run.parts * self.team.count >= pictures:
             raise OutOfMemory(course.stage)
         run.parts *= 2
+        changed = "batch normalisation sees one part at a time"
+        if not Seen(run.network).values:
+            changed = "this changes nothing but the speed"
         self.events.log(
             f"There is too little memory for {pictures} pictures at once: they are computed in"
-            f" {run.parts * self.team.count} parts, which changes nothing but the speed.",
+            f" {run.parts * self.team.count} parts; {changed}.",
             "warning",
         )
 

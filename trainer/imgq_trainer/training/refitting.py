@@ -19,7 +19,7 @@ from imgq_trainer.training.network_trainers import NetworkTrainer
 from imgq_trainer.training.predicting import predict
 from imgq_trainer.training.probing import Logits, Truth
 
-ALONE = "The model was trained on the training split alone"
+TRAIN_ONLY = "The model was trained on the training split alone"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class Refitter:
 
     def refit(self, best: Candidate, course: Course) -> tuple[Candidate, str]:
         """Return the model to keep, and what was done. Raises Stopped."""
-        late = f"{ALONE}: there was no time to train it on validation's pictures too."
+        late = f"{TRAIN_ONLY}: there was no time to train it on validation's pictures too."
         if not self._affordable(course):
             return best, late
         try:
@@ -42,7 +42,10 @@ class Refitter:
                 return best, late
             logits = self._logits(again, course)
         except (TrainingDiverged, OutOfMemory) as error:
-            return best, f"{ALONE}. Trained again, on validation's pictures too, it failed: {error}"
+            return (
+                best,
+                f"{TRAIN_ONLY}. Trained again, on validation's pictures too, it failed: {error}",
+            )
         pool = self.shop.pool
         if reason := distrust(best.val_logits, logits, pool.truth[pool.rows(Split.VAL)]):
             return best, reason
@@ -84,13 +87,14 @@ def distrust(before: Logits, again: Logits, truth: Truth) -> str | None:
     before, again: (N, K), of validation's pictures.
     """
     if not np.isfinite(again).all():
-        return f"{ALONE}. Fitted again, on validation's pictures too, it gave no numbers."
+        return f"{TRAIN_ONLY}. Fitted again, on validation's pictures too, it gave no numbers."
     was, now = (logits.argmax(1) == truth for logits in (before, again))
     lost, gained = int((was & ~now).sum()), int((now & ~was).sum())
     if at_least(lost, lost + gained) > SURE:
         return None
     return (
-        f"{ALONE}. Fitted again, on validation's pictures too, it was right about {int(now.sum())}"
-        f" of these {len(truth)}, and before, when they were new to it, about {int(was.sum())}:"
+        f"{TRAIN_ONLY}. Fitted again, on validation's pictures too, it was right about"
+        f" {int(now.sum())} of these {len(truth)}, and before, when they were new to it, about"
+        f" {int(was.sum())}:"
         " that fit is not to be trusted."
     )
