@@ -119,7 +119,7 @@ def answers() -> Iterator[None]:
 def _gather(seat: Seat, place: Path) -> dist.Store:
     """Wait until all processes are here; return where they tell each other how to be reached."""
     store = dist.FileStore(str(place), seat.count)
-    store.set(f"here-{seat.rank}", "")
+    store.set(f"here-{seat.rank}", "yes")
     everyone = [f"here-{rank}" for rank in range(seat.count)]
     store.wait(everyone, JOIN if seat.rank == LEADER else FOREVER)
     return store
