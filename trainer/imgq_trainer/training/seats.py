@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import FileStore
 
 from imgq_trainer.training.errors import ProcessLost
 
@@ -116,9 +117,9 @@ def answers() -> Iterator[None]:
         raise ProcessLost(error) from error
 
 
-def _gather(seat: Seat, place: Path) -> dist.Store:
+def _gather(seat: Seat, place: Path) -> FileStore:
     """Wait until all processes are here; return where they tell each other how to be reached."""
-    store = dist.FileStore(str(place), seat.count)
+    store = FileStore(str(place), seat.count)
     store.set(f"here-{seat.rank}", "yes")
     everyone = [f"here-{rank}" for rank in range(seat.count)]
     store.wait(everyone, JOIN if seat.rank == LEADER else FOREVER)

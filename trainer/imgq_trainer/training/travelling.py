@@ -53,12 +53,12 @@ class Luggage:
         counts: of each process's parts.
         """
         pieces, after = self._pieces(flat), sum(counts[rank + 1 :])
-        for value in self._weights:
+        for weight in self._weights:
             piece = next(pieces)
-            if value.grad is None:
+            if weight.grad is None:
                 piece.zero_()
             else:
-                piece.copy_(value.grad)
+                piece.copy_(weight.grad)
         seen = self._seen
         for value, before, kept in zip(seen.values, seen.before, seen.kept, strict=True):
             own = value if rank == 0 else value - kept ** counts[rank] * before

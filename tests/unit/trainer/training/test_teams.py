@@ -17,6 +17,7 @@ from imgq_trainer.training.loop import Loop
 from imgq_trainer.training.machine import Machine
 from imgq_trainer.training.seats import Group, Seat, device_of
 from imgq_trainer.training.teams import Alone, Led, Said, State, answer
+from imgq_trainer.training.travelling import Luggage
 
 DONE, SHORT, BROKEN = State
 Answers = Callable[..., Led]
@@ -71,7 +72,7 @@ def test_a_leader_without_memory_for_what_travels_says_nothing_and_halves(
         raise torch.OutOfMemoryError("out of memory")
 
     leader = led((DONE, DONE), (0.5, 0.5))
-    monkeypatch.setattr(teams.Luggage, "pack", refuse)
+    monkeypatch.setattr(Luggage, "pack", refuse)
     monkeypatch.setattr(teams, "say", lambda word: pytest.fail(f"it said {word}"))
 
     assert leader.compute(work, ORDER) is None
