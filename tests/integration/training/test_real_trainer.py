@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from sqlalchemy import Engine
+from tests.integration.training.striped import paint_striped
 
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.models import resolve_model
@@ -20,21 +20,11 @@ from imgq_trainer.datasets.snapshots import read_dataset
 from imgq_workers.training.context import TrainerContext
 from imgq_workers.training.loop import train
 
-COLOURS = {"jay": (40, 80, 200), "wren": (150, 90, 40)}
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Forty pictures of two colours, each a little other than the next."""
-    made = tmp_path / "birds"
-    for label, colour in COLOURS.items():
-        (made / label).mkdir(parents=True)
-        for number in range(20):
-            picture = Image.new("RGB", (64, 64), colour)
-            stripe = Image.new("RGB", (6 + number, 64 - 2 * number), (number * 12, 255, 9))
-            picture.paste(stripe, (number, number))
-            picture.save(made / label / f"{number:02}.png")
-    return made
+    return paint_striped(tmp_path / "birds", side=64)
 
 
 def test_a_real_training_and_an_evaluation_end_in_the_registry(

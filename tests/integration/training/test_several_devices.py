@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 import pytest
-from PIL import Image
 from sqlalchemy import Engine
+from tests.integration.training.striped import paint_striped
 
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.models import resolve_model
@@ -35,15 +35,7 @@ SMALL = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Forty small pictures of two colours, each a little other than the next."""
-    made = tmp_path / "birds"
-    for label, colour in {"jay": (40, 80, 200), "wren": (150, 90, 40)}.items():
-        (made / label).mkdir(parents=True)
-        for number in range(20):
-            picture = Image.new("RGB", (32, 32), colour)
-            stripe = Image.new("RGB", (3 + number, 32 - number), (number * 12, 255, 9))
-            picture.paste(stripe, (number // 2, number // 2))
-            picture.save(made / label / f"{number:02}.png")
-    return made
+    return paint_striped(tmp_path / "birds", side=32)
 
 
 def test_two_processes_train_a_model_that_is_registered(

@@ -1,22 +1,9 @@
 """A worker's speed, with chunks side by side."""
 
 import pytest
+from tests.unit.workers.clock import Clock
 
 from imgq_workers.pace import WINDOW_SECONDS, Pace
-
-
-class Clock:
-    """A clock that stands until it is set."""
-
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

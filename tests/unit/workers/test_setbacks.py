@@ -1,24 +1,11 @@
 """What a process leaves alone after a failure, on a clock of the test's own."""
 
 import pytest
+from tests.unit.workers.clock import Clock
 
 from imgq_db.failures import FailureKind
 from imgq_db.fairness import LeftAlone
 from imgq_workers.setbacks import MOST_RAISED, Setbacks
-
-
-class Clock:
-    """A clock that stands until it is set."""
-
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
