@@ -44,12 +44,13 @@ def test_a_supervisor_killed_with_its_queue_emptied_costs_nothing_but_time(
     processes_of: Callable[[Job], list[psutil.Process]],
     hold: Path,
     wait_until: Wait,
+    fetch: Callable[[str], Any],
     ended: Callable[[Job], Job],
 ) -> None:
     processes.start("reconciler")
     supervisor = processes.start("trainer")
     job = submit_training(epochs=4, hold_at=2, hold=str(hold), grandchild=True)
-    wait_until(lambda: len(list_epochs(engine, job.id)) == 2)
+    wait_until(lambda: len(fetch("SELECT 1 FROM checkpoint")) == 2)
     assert [(worker.queue, worker.device) for worker in list_workers(engine)] == [("train", "cpu")]
     processes.kill(supervisor)
     redis.Redis.from_url(settings.redis_url).flushall()
