@@ -50,7 +50,6 @@ class Breadcrumbs:
         self._chunks: dict[int, tuple[int, int]] = {}  # by entry
         self._heard = self._steps = 0
         self._chores = itertools.count()
-        self._stacks: list[object] = []
         OOM.pack_into(memory, OOM_AT, *oom_kills())
         boot = (boot_id() or NO_BOOT).bytes
         identity = owner.bytes, worker.bytes, boot, os.getpid(), MOST_CHUNKS, slots
@@ -146,7 +145,7 @@ class Breadcrumbs:
     def _new_slot(self) -> list[int]:
         with self._turn:
             at = slot_at(self._free.pop(0))
-            self._stacks.append(give_signal_stack())
+        give_signal_stack()
         slot = self._slots[get_ident()] = [at, 0, threading.get_native_id()]
         return slot
 

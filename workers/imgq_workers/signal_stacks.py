@@ -3,9 +3,12 @@ nobody would know what ended the process."""
 
 import ctypes
 import sys
+import threading
 
 #: What the handler of `faulthandler` takes, many times over.
 STACK_BYTES = 1 << 18
+#: Lives as long as its thread: handlers write to it, whoever else has that memory by then.
+_kept = threading.local()
 
 
 class _Stack(ctypes.Structure):
@@ -18,15 +21,14 @@ class _Stack(ctypes.Structure):
     )
 
 
-def give_signal_stack() -> object:
-    """Give this thread one; return what must be kept for as long as the thread lives.
+def give_signal_stack() -> None:
+    """Give this thread one, unless it is the main thread: that has Python's.
 
-    Python does so for the main thread alone. Elsewhere than on Linux nothing is done.
+    Elsewhere than on Linux nothing is done.
     """
-    if sys.platform != "linux":
-        return None
+    if sys.platform != "linux" or threading.current_thread() is threading.main_thread():
+        return
     memory = ctypes.create_string_buffer(STACK_BYTES)
     stack = _Stack(ctypes.addressof(memory), 0, STACK_BYTES)
-    if ctypes.CDLL(None).sigaltstack(ctypes.byref(stack), None) != 0:
-        return None  # a death is explained without it, most often
-    return memory
+    if ctypes.CDLL(None).sigaltstack(ctypes.byref(stack), None) == 0:
+        _kept.memory = memory  # else a death is explained without it, most often
