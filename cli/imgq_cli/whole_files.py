@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Until then it has a name of its own in the same folder. A symbolic link is written through,
     and a file that was there hands its mode on. A pipe, a device or what this process has open
-    (/dev/stdout) is written to as it is, behind what is there. Raises OSError.
+    (/dev/stdout) is written to as it is, where that stands. Raises OSError.
     """
     if is_special(path):
-        with path.open("ab") as file:
+        with _open_special(path) as file:
             yield file
         return
     target = Path(os.path.realpath(path))
@@ -35,6 +36,23 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _open_special(path: Path) -> BinaryIO:
+    number = _opened(path)
+    if number is None:
+        return path.open("ab")
+    # Opened anew it had an offset of its own, and who writes on would write over what is there.
+    sys.stdout.flush()
+    return os.fdopen(os.dup(number), "wb")
+
+
+def _opened(path: Path) -> int | None:
+    """Return the descriptor of this process that a name stands for; None: it is no such name."""
+    if os.path.realpath(path.parent) == "/dev" and path.is_symlink():
+        path = path.parent / path.readlink()
+    own = os.path.realpath(path.parent) == os.path.realpath("/proc/self/fd")
+    return int(path.name) if own and path.name.isdigit() else None
 
 
 def is_special(path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,4 +99,23 @@ def test_what_this_process_has_open_is_written_to_behind_what_is_there(folder: P
         file.write(b"rows")
 
     assert path.read_text() == "before, rows"
+    assert list(folder.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_who_else_writes_to_what_is_open_writes_behind_it(folder: Path, name: str) -> None:
+    path = folder / "all.csv"
+    program = f"""
+from pathlib import Path
+from imgq_cli.whole_files import whole_file
+print("header", end=", ")
+with whole_file(Path({name!r})) as file:
+    file.write(b"rows, ")
+"""
+    with path.open("wb", buffering=0) as opened:
+        opened.write(b"before, ")
+        subprocess.run([sys.executable, "-c", program], stdout=opened, check=True)
+        opened.write(b"after")
+
+    assert path.read_text() == "before, header, rows, after"
     assert list(folder.iterdir()) == [path]
