@@ -15,10 +15,24 @@ WITH RECURSIVE retried AS (
     SELECT old.id, old.retry_of, old.only_failed
     FROM retried r JOIN job old ON old.uid = r.retry_of AND r.only_failed)
 SELECT before.path
-FROM retried r JOIN prediction p ON p.job_id = r.id AND p.status = 1
-    AND substr(p.path, length(p.path)) = CAST('/' AS bytea),
+FROM retried r JOIN chunk c ON c.job_id = r.id AND c.failed > 0,
+LATERAL (SELECT q.job_id, q.image FROM prediction q WHERE q.job_id = c.job_id
+    AND q.image >= c.first_image AND q.image < c.first_image + c.images AND q.status = 1
+    AND substr(q.path, length(q.path)) = CAST('/' AS bytea) ORDER BY q.image) p,
 LATERAL (SELECT path FROM prediction q WHERE q.job_id = p.job_id AND q.image < p.image
     ORDER BY q.image DESC LIMIT 1) before
+"""
+# Only rows of chunks in which something failed are read: a job has up to 10^8. The inner ORDER BY
+# keeps the two apart for the planner, which else may read the ledger from its beginning.
+_FAILED_PATHS = """
+SELECT p.image, p.path
+FROM job j JOIN chunk c ON c.job_id = j.id AND c.failed > 0 AND c.first_image >= coalesce(
+    (SELECT max(o.first_image) FROM chunk o WHERE o.job_id = j.id AND o.first_image <= :after), 0),
+LATERAL (SELECT q.image, q.path FROM prediction q WHERE q.job_id = c.job_id
+    AND q.image >= c.first_image AND q.image < c.first_image + c.images AND q.image > :after
+    AND q.status = 1 ORDER BY q.image) p
+WHERE j.uid = :uid
+ORDER BY c.first_image, p.image LIMIT :limit
 """
 
 
@@ -75,14 +89,7 @@ def failed_paths(
     after: the last image number seen, -1 at the start.
     """
     with engine.connect() as connection:
-        rows = connection.execute(
-            text(
-                "SELECT p.image, p.path FROM prediction p JOIN job j ON j.id = p.job_id"
-                " WHERE j.uid = :uid AND p.image > :after AND p.status = 1"
-                " ORDER BY p.image LIMIT :limit"
-            ),
-            {"uid": uid, "after": after, "limit": limit},
-        )
+        rows = connection.execute(text(_FAILED_PATHS), {"uid": uid, "after": after, "limit": limit})
         return tuple((row.image, bytes(row.path)) for row in rows)
 
 

@@ -1,18 +1,20 @@
 """Retries: a new job; the old one never changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, text
 
 from imgq_db.cancelling import cancel_job
+from imgq_db.chunks import ChunkLease, finish_chunk
 from imgq_db.deleting import delete_job
 from imgq_db.errors import JobNotFound, JobStillRunning, NothingToRetry
 from imgq_db.jobs import Job, JobState, Priority, get_job
 from imgq_db.ledger import LedgerRow, RowStatus
 from imgq_db.options import ClassifyOptions
-from imgq_db.retries import failed_paths, retry_job
+from imgq_db.retries import _BEFORE_FOLDERS, _FAILED_PATHS, failed_paths, retry_job
 
 Jobs = Callable[..., Job]
 STATUSES = [RowStatus.FAILED, RowStatus.OK, RowStatus.SKIPPED, RowStatus.FAILED, RowStatus.FAILED]
@@ -49,6 +51,52 @@ def test_what_failed_is_listed_in_walk_order_and_from_any_point(engine: Engine, 
     assert failed_paths(engine, old.uid, after=-1, limit=2) == failed[:2]
     assert failed_paths(engine, old.uid, after=0, limit=9) == failed[1:]
     assert failed_paths(engine, old.uid, after=4, limit=9) == ()
+
+
+@pytest.fixture
+def patchy(engine: Engine, listed: Jobs, claim: Callable[[], ChunkLease]) -> Job:
+    """A job of five chunks, of which the second and the last hold a failure each."""
+    job = listed(3, 2, 9, 9, 2)
+    for failed in (None, 0, None, None, 0):
+        lease = claim()
+        rows = [LedgerRow(name, RowStatus.OK, 0, (0,), (1.0,)) for name in lease.names]
+        if failed is not None:
+            path = lease.names[failed]
+            rows[failed] = LedgerRow(path, RowStatus.FAILED, error_code="corrupt")
+        finish_chunk(engine, lease, rows)
+    return job
+
+
+def rows_read(plan: dict[str, Any]) -> Iterator[int]:
+    """Yield how many rows of the ledger each part of a plan read."""
+    if plan.get("Relation Name") == "prediction":
+        read = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+        yield round(read * plan["Actual Loops"])
+    for part in plan.get("Plans", ()):
+        yield from rows_read(part)
+
+
+def test_failures_are_found_in_every_chunk(engine: Engine, patchy: Job) -> None:
+    failed = ((3, b"000003.jpg"), (23, b"000023.jpg"))
+    assert failed_paths(engine, patchy.uid, after=-1, limit=9) == failed
+    assert failed_paths(engine, patchy.uid, after=-1, limit=1) == failed[:1]
+    for after in (3, 4, 22):
+        assert failed_paths(engine, patchy.uid, after=after, limit=9) == failed[1:]
+
+
+@pytest.mark.parametrize("query", [_FAILED_PATHS, _BEFORE_FOLDERS], ids=["failed", "folders"])
+def test_only_rows_of_chunks_with_failures_are_read(
+    engine: Engine, patchy: Job, query: str
+) -> None:
+    values = {"uid": patchy.uid, "after": -1, "limit": 9}
+    with engine.begin() as connection:
+        # The tables of a test are so small that nothing is faster than reading all of them.
+        connection.execute(
+            text("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        )
+        explain = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
+        [told] = connection.execute(explain, values).scalar_one()
+    assert sum(rows_read(told["Plan"])) == 2 + 2
 
 
 def test_a_job_without_failures_has_nothing_to_retry(engine: Engine, done: Jobs) -> None:
