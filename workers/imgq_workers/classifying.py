@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from threading import Event
+from uuid import UUID
 
 import structlog
 
@@ -107,16 +108,16 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
     return True
 
 
-def count_chunk(context: WorkerContext, lease: ChunkLease) -> None:
+def count_chunk(context: WorkerContext, job_id: int, job_uid: UUID, *, images: int) -> None:
     """Tell of a finished chunk, and close its job if it was the last one.
 
     For a chunk that is held no longer: a job of 10^8 rows is counted for minutes.
     """
-    with structlog.contextvars.bound_contextvars(job=str(lease.job_uid)):
+    with structlog.contextvars.bound_contextvars(job=str(job_uid)):
         try:
-            context.presence.tell(job=lease.job_uid, finished=len(lease.names))
-            if not close_job(context.engine, lease.job_id):
-                store_counters(context.engine, lease.job_id)
+            context.presence.tell(job=job_uid, finished=images)
+            if not close_job(context.engine, job_id):
+                store_counters(context.engine, job_id)
         except Exception as error:
             if is_outage(error):
                 raise

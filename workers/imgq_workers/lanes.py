@@ -5,7 +5,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
-from typing import Self
+from typing import Any, Self
 
 from imgq_db.chunks import ChunkLease, Model
 from imgq_trainer.errors import DeviceBroken
@@ -30,7 +30,8 @@ class Lanes:
     """The chunks that a process works on, each in a thread that waits for the crew.
 
     A chunk is begun when all pictures of the others are handed out to the crew, so that its
-    threads never wait for a claim or a commit. One lane more than that takes is enough.
+    threads never wait for a claim or a commit. One lane more than that takes is enough. Jobs are
+    counted beside the lanes: that takes minutes where they are large, and no chunk is to wait.
     """
 
     def __init__(self, context: WorkerContext) -> None:
@@ -40,6 +41,8 @@ class Lanes:
         self._most = min(1 + math.ceil(pictures / settings.chunk_size), MOST_LANES)
         self._threads = ThreadPoolExecutor(self._most, "lane")
         self._underway: list[_Lane] = []
+        self._counts = ThreadPoolExecutor(1, "count")
+        self._counting: list[Future[None]] = []
         self._model: Model | None = None
         self._model_since = 0.0
         #: how many chunks were finished
@@ -61,6 +64,7 @@ class Lanes:
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown()
+        self._counts.shutdown(cancel_futures=True)  # none is left unless something was raised
 
     def await_room(self) -> None:
         """Wait until another chunk can begin. Raises what a chunk's work raised."""
@@ -77,6 +81,11 @@ class Lanes:
         wait([lane.result for lane in self._underway])
         self._gather()
         return waited
+
+    def await_counts(self) -> None:
+        """Wait until every finished chunk is told of. Raises what that raised."""
+        wait(self._counting)
+        self._gather()
 
     def start(self, lease: ChunkLease) -> None:
         """Classify a chunk; one that holds suspects begins alone.
@@ -104,20 +113,27 @@ class Lanes:
 
     def _classify(self, lease: ChunkLease, handed_out: Event) -> bool:
         try:
-            finished = classify_chunk(self._context, lease, handed_out)
+            return classify_chunk(self._context, lease, handed_out)
         finally:
             self._context.breadcrumbs.drop(lease)
-        if finished:
-            count_chunk(self._context, lease)
-        return finished
 
     def _gather(self) -> None:
-        """Forget the chunks that are done; raise what one of them raised."""
+        """Forget the chunks that are done, have them counted; raise what one of them raised."""
         done = [lane for lane in self._underway if lane.result.done()]  # asked once
         self._underway = [lane for lane in self._underway if lane not in done]
-        errors = [error for lane in done if (error := lane.result.exception()) is not None]
-        self.finished += sum(
-            lane.result.result() for lane in done if lane.result.exception() is None
-        )
+        counted = [count for count in self._counting if count.done()]
+        self._counting = [count for count in self._counting if count not in counted]
+        for lane in done:
+            if lane.result.exception() is None and lane.result.result():
+                self._count(lane.lease)
+        ended: list[Future[Any]] = [*(lane.result for lane in done), *counted]
+        errors = [error for each in ended if (error := each.exception()) is not None]
         if errors:  # of several the one that ends the process
             raise next((each for each in errors if isinstance(each, DeviceBroken)), errors[0])
+
+    def _count(self, lease: ChunkLease) -> None:
+        self.finished += 1
+        job_id, job_uid, images = lease.job_id, lease.job_uid, len(lease.names)  # not all names
+        self._counting.append(
+            self._counts.submit(count_chunk, self._context, job_id, job_uid, images=images)
+        )

@@ -55,6 +55,7 @@ def _work(context: WorkerContext) -> int:
         finally:
             lister.close()
         lanes.await_all()
+        lanes.await_counts()
     context.presence.tell(job=None)
     return lanes.finished
 

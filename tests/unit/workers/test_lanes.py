@@ -1,5 +1,6 @@
 """Lanes whose chunks end at any moment, and in any way."""
 
+from collections.abc import Iterator
 from concurrent.futures import Future
 from threading import Event, Timer
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from imgq_db.chunks import ChunkLease
 from imgq_db.crashes import Suspect
 from imgq_db.options import ClassifyOptions
 from imgq_trainer.errors import DeviceBroken
+from imgq_workers import lanes as lanes_module
 from imgq_workers.breadcrumbs import Breadcrumbs, untold_breadcrumbs
 from imgq_workers.lanes import Lanes, _Lane
 from imgq_workers.trails import MOST_CHUNKS
@@ -52,12 +54,25 @@ def crumbs() -> Breadcrumbs:
 
 
 @pytest.fixture
-def lanes(crumbs: Breadcrumbs) -> Lanes:
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images were told of, chunk by chunk."""
+    counted: list[int] = []
+
+    def count(*_: object, images: int) -> None:
+        counted.append(images)
+
+    monkeypatch.setattr(lanes_module, "count_chunk", count)
+    return counted
+
+
+@pytest.fixture
+def lanes(crumbs: Breadcrumbs, counted: list[int]) -> Iterator[Lanes]:
     settings = SimpleNamespace(batch_size=32, chunk_size=256)
     context: Any = SimpleNamespace(
         settings=settings, crew=SimpleNamespace(runs_underway=4), breadcrumbs=crumbs
     )
-    return Lanes(context)
+    with Lanes(context) as lanes:
+        yield lanes
 
 
 def test_a_chunk_that_ends_while_the_others_are_asked_is_not_lost(lanes: Lanes) -> None:
@@ -98,3 +113,37 @@ def test_no_chunk_begins_beside_one_that_failed_before(lanes: Lanes) -> None:
     ending.start()
     lanes.await_room()
     assert (lanes.finished, lanes._underway) == (1, [])
+
+
+def test_no_chunk_waits_while_a_job_is_counted(
+    lanes: Lanes, counted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = Event()
+
+    def count(*_: object, images: int) -> None:
+        assert over.wait(30)
+        counted.append(images)
+
+    monkeypatch.setattr(lanes_module, "count_chunk", count)
+    monkeypatch.setattr(lanes_module, "classify_chunk", lambda *_: True)
+    for chunk_id in range(2 * lanes._most):
+        lanes.start(lease(chunk_id, errors=1))
+        lanes.await_room()
+    assert (lanes.finished, lanes.only, counted) == (2 * lanes._most, None, [])
+    over.set()
+    lanes.await_counts()
+    assert counted == [1] * lanes.finished
+
+
+def test_what_a_count_raised_is_told_and_the_chunk_is_finished(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def count(*_: object, images: int) -> None:
+        raise AWAY
+
+    monkeypatch.setattr(lanes_module, "count_chunk", count)
+    lanes._underway = [ended(True)]
+    assert lanes.await_all()
+    with pytest.raises(ConnectionError):
+        lanes.await_counts()
+    assert lanes.finished == 1

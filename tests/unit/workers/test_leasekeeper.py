@@ -109,6 +109,22 @@ def test_a_lease_that_waited_for_its_turn_is_not_kept_for_longer(
         assert keeper.should_stop()
 
 
+def test_a_lease_that_waited_for_a_beat_is_renewed_at_once(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewals, looked = list[bool](), threading.Event()
+
+    def look(*_: object, renew: bool) -> bool:
+        renewals.append(renew)
+        looked.set()
+        return True
+
+    monkeypatch.setattr(leasekeeper, "_look", look)
+    with keep_lease(CONTEXT, lease(clock.now - CONTEXT.settings.beat_seconds), threading.Event()):
+        assert looked.wait(30)
+    assert renewals[0]
+
+
 def test_a_listing_is_kept_although_no_connection_was_free(
     ask: Callable[..., bool], second: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
