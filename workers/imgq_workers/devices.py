@@ -29,7 +29,10 @@ class Gpu:
 
 
 class GpusTaken(Exception):
-    """Every GPU is leased to another worker, and this one may not use the CPU instead."""
+    """Every GPU is leased to another worker, and this one may not use the CPU instead.
+
+    Or which ones there are is not known now.
+    """
 
 
 class GpuLost(Exception):
@@ -153,6 +156,7 @@ class Devices:
 
     def _find(self) -> str | None:
         self._drop_lock()
+        self._retry_at = time.monotonic() + self._retry_seconds  # also if they cannot be told
         gpus = {gpu.uuid: gpu for gpu in self._gpus()}
         if not gpus:
             self._retry_at = float("inf")  # none will come while this process lives
@@ -161,11 +165,10 @@ class Devices:
             self._engine, sorted(gpus, key=lambda uuid: uuid != self._last)
         )
         if self._lock is None:
-            self._retry_at = time.monotonic() + self._retry_seconds
             instead = CPU if self._setting == AUTO else None
             _log.warning("gpus_all_taken", gpus=len(gpus), instead=instead)
             return instead
-        self._last = self._lock.name
+        self._retry_at, self._last = 0.0, self._lock.name
         device = gpus[self._last].device
         _log.info("gpu_taken", device=device, uuid=self._last)
         return device

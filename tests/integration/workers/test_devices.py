@@ -202,6 +202,27 @@ def test_gpus_are_looked_for_once_while_a_process_lives(settings: Settings, engi
     assert asked == [1]
 
 
+def test_gpus_that_could_not_be_told_are_looked_for_again_after_a_while(
+    settings: Settings, engine: Engine
+) -> None:
+    answers: list[Sequence[Gpu] | GpusTaken] = [GpusTaken(), GpusTaken(), TWO]
+
+    def probe() -> Sequence[Gpu]:
+        answer = answers.pop(0)
+        if isinstance(answer, GpusTaken):
+            raise answer
+        return answer
+
+    auto = settings.model_copy(update={"device": "auto"})
+    patient = Devices(engine, auto, gpus=probe, retry_seconds=3600)
+    hasty = Devices(engine, auto, gpus=probe, retry_seconds=0)
+    for devices in (patient, patient, hasty):
+        with pytest.raises(GpusTaken):
+            devices.take()
+    assert hasty.take() == "cuda:0"
+    hasty.give_back()
+
+
 def test_a_training_takes_no_more_gpus_than_it_may(make: Make) -> None:
     trainer = make(gpus=THREE)
     assert (trainer.take(), trainer.take_more(1)) == ("cuda:0", ("cuda:1",))

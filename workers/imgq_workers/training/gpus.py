@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from imgq_workers.devices import Gpu, list_gpus
+from imgq_workers.devices import Gpu, GpusTaken, list_gpus
 
 #: Importing torch and starting CUDA takes seconds.
 PROBE_SECONDS = 120
@@ -18,7 +18,10 @@ _log = structlog.get_logger(__name__)
 
 
 def probe_gpus() -> tuple[Gpu, ...]:
-    """Return the GPUs that this process may see, without loading torch into it."""
+    """Return the GPUs that this process may see, without loading torch into it.
+
+    Raises GpusTaken when they cannot be told now: a driver that is busy is no machine without any.
+    """
     if not (_DRIVER.exists() or shutil.which("nvidia-smi")):
         return ()
     command = [sys.executable, "-m", "imgq_workers.training.gpus"]
@@ -29,7 +32,7 @@ def probe_gpus() -> tuple[Gpu, ...]:
         return tuple(Gpu(*each) for each in json.loads(told))
     except (subprocess.SubprocessError, OSError, ValueError, TypeError) as error:
         _log.warning("gpus_not_probed", error=str(error))
-        return ()
+        raise GpusTaken from error
 
 
 if __name__ == "__main__":
