@@ -102,11 +102,11 @@ def _train(spec: "TrainSpec", path: Path, events: "Events", told_to_stop: thread
         from imgq_trainer.training.launching import launch
 
         launch(path, spec, told_to_stop.is_set)
-    if seat is not None:
-        from imgq_trainer.training.yielding import yield_as_a_session
+    from imgq_trainer.training.yielding import yield_as_a_session
 
+    yield_as_a_session()  # each of several has a session; one may have been refused at its start
+    if seat is not None:
         _end_with_launcher()
-        yield_as_a_session()
     if seat is not None and seat.rank:
         return _lend_hand(spec, seat)
     from imgq_trainer.training.running import run_training

@@ -132,7 +132,8 @@ class Loop:
                 eta_seconds=round(left, 1),
             )
         )
-        return over and (cut or run.epoch < course.stop_after)
+        goes_on = run.epoch < course.stop_after and not run.patience_is_over()
+        return over and (cut or goes_on)
 
     def _steps(self, course: Course, run: Underway, batches: list[Rows]) -> tuple[int, bool]:
         """Train on an epoch's batches; return on how many pictures, and whether time is over."""

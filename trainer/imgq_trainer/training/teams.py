@@ -48,7 +48,8 @@ class Alone:
 
     def compute(self, work: Gradients, order: Order) -> float | None:
         seen = Seen(work.network)
-        seen.remember()
+        if not _remembered(seen):
+            return None
         loss = work.add(order, order.shares(1)[0])
         if loss is None:
             seen.put_back()
@@ -175,6 +176,17 @@ def add_up(group: Group, luggage: Luggage, flat: torch.Tensor, counts: Sequence[
     luggage.put_changes(flat, group.seat.rank, counts)
     with answers():
         dist.reduce(flat, LEADER, group=group.tensors)
+
+
+def _remembered(seen: Seen) -> bool:
+    """Remember what norms have seen; False: there is too little memory for it."""
+    try:
+        seen.remember()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
 
 
 def _packed(luggage: Luggage) -> torch.Tensor | None:

@@ -1,4 +1,4 @@
-"""Cores that are shared by session: each of several processes has a session of its own."""
+"""Cores that are shared by session."""
 
 import os
 import threading

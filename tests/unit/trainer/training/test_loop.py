@@ -17,6 +17,7 @@ from imgq_trainer.training.config import NetworkKnobs
 from imgq_trainer.training.courses import Course
 from imgq_trainer.training.errors import OutOfMemory, TrainingDiverged
 from imgq_trainer.training.loop import Loop
+from imgq_trainer.training.machine import Machine
 
 CourseOf = Callable[..., Course]
 LoopOf = Callable[..., Loop]
@@ -224,3 +225,15 @@ def test_a_last_epoch_that_the_clock_cut_is_not_whole_and_one_that_it_did_not_cu
 
     assert late.train(course_of(knobs, stop_after=1)).cut_off is cut_off
     assert len(events(said, "log")) == cut_off
+
+
+def test_a_course_that_patience_ends_as_time_is_over_was_not_cut_off(
+    loop_of: LoopOf, course_of: CourseOf, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = iter([False, True])  # asked after each step, and an epoch has one
+    monkeypatch.setattr(Machine, "time_is_over", lambda _: next(over))
+    still = {"batch_size": 24, "learning_rate": 1e-30, "freeze_norms": True, "patience": 1}
+    trained = loop_of().train(course_of(KNOBS.model_copy(update=still)))
+
+    assert (len(trained.history), trained.cut_off) == (2, False)
+    assert events(said, "log") == []

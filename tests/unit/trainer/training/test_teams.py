@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from imgq_trainer.training import budgets, teams
 from imgq_trainer.training.courses import Course
 from imgq_trainer.training.errors import HandBroken, PictureUnreadable
-from imgq_trainer.training.gradients import Gradients, Order
+from imgq_trainer.training.gradients import Add, Gradients, Order
 from imgq_trainer.training.loop import Loop
 from imgq_trainer.training.machine import Machine
 from imgq_trainer.training.seats import Group, Seat, device_of
+from imgq_trainer.training.seen import Seen
 from imgq_trainer.training.teams import Alone, Led, Said, State, answer
 from imgq_trainer.training.travelling import Luggage
 
@@ -63,6 +65,45 @@ def test_each_process_has_its_parts_in_order(rows: int, parts: int, shares: Any)
 
 def test_too_little_memory_in_one_process_is_that_of_all(led: Answers, work: Gradients) -> None:
     assert led((DONE, SHORT), (0.5, 0.0)).compute(work, ORDER) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), nullcontext()),
+        (RuntimeError("shapes do not fit"), pytest.raises(RuntimeError, match="do not fit")),
+    ],
+)
+def test_too_little_memory_to_remember_what_norms_have_seen_asks_for_smaller_parts(
+    work: Gradients, monkeypatch: pytest.MonkeyPatch, error: Exception, told: Any
+) -> None:
+    def refuse(self: Seen) -> None:
+        raise error
+
+    monkeypatch.setattr(Seen, "remember", refuse)
+    with told:
+        assert Alone().compute(work, ORDER) is None
+
+
+def statistics(network: nn.Module) -> dict[str, Any]:
+    names = ("running_mean", "running_var", "num_batches_tracked")
+    state = network.state_dict()
+    return {name: state[name].tolist() for name in state if name.endswith(names)}
+
+
+def test_a_leader_forgets_what_its_norms_saw_when_a_hand_had_too_little_memory(
+    led: Answers, work: Gradients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, leader = statistics(work.network.train()), led((DONE, SHORT), (0.5, 0.0))
+
+    def compute(group: Group, add: Add, order: Order, parts: Any) -> Said:
+        assert add(order, parts) is not None
+        assert statistics(work.network) != before
+        return Said((DONE, SHORT), (0.5, 0.0))
+
+    monkeypatch.setattr(teams, "answer", compute)
+    assert leader.compute(work, ORDER) is None
+    assert statistics(work.network) == before
 
 
 def test_a_leader_without_memory_for_what_travels_says_nothing_and_halves(
