@@ -57,7 +57,9 @@ class TrainProgress(BaseModel):
     epoch: int | None = Field(description="The last one of this run that ended")
     epochs: int | None = Field(description="At most, in this run")
     fraction: float | None = Field(description="0..1 of the whole job")
-    eta_seconds: float | None
+    eta_seconds: float | None = Field(
+        description="Until all networks are trained, if each takes its epochs and no more time"
+    )
     train_loss: float | None
     val_loss: float | None
     macro_f1: float | None = Field(description="Of the validation split")

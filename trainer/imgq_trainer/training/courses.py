@@ -54,6 +54,8 @@ class Course:
     epochs: int
     stop_after: int
     seed: int
+    #: about how many epochs of other courses are to come after it
+    later_epochs: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,7 +29,8 @@ class Stage(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """One pass over the training pictures. run: which of the stage's courses, from 1; epoch: from
-    1 in each. val_loss, macro_f1: None without any validation pictures."""
+    1 in each. val_loss, macro_f1: None without any validation pictures. eta_seconds: about,
+    until all networks are trained."""
 
     stage: str
     run: int

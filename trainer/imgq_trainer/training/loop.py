@@ -122,14 +122,15 @@ class Loop:
         seconds = max(time.monotonic() - begun, 1e-9)
         cut, rate = run.step < len(batches), _rate(course, run, run.step - 1, len(batches))
         row = run.end_epoch(self._validate(course, run), rate)
-        left = (course.stop_after - run.epoch) * len(course.train) / max(seen, 1) * seconds
+        epochs_left = course.stop_after - run.epoch + course.later_epochs
+        left = epochs_left * len(course.train) / max(seen, 1) * seconds
         self.events.epoch(
             Epoch(
                 **row,
                 runs=course.runs,
                 epochs=course.stop_after,
                 images_per_second=round(seen / seconds, 1),
-                eta_seconds=round(left, 1),
+                eta_seconds=round(max(min(left, self.machine.seconds_left()), 0.0), 1),
             )
         )
         goes_on = run.epoch < course.stop_after and not run.patience_is_over()

@@ -1,6 +1,7 @@
 """Where a training computes: on which device, with how many threads, and until when."""
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +22,13 @@ class Machine:
     deadline_seconds: float | None = None
 
     def time_is_over(self) -> bool:
-        return self.deadline_seconds is not None and time.monotonic() > self.deadline_seconds
+        return self.seconds_left() < 0
+
+    def seconds_left(self) -> float:
+        """Return inf without a limit, and less than 0 when time is over."""
+        if self.deadline_seconds is None:
+            return math.inf
+        return self.deadline_seconds - time.monotonic()
 
     def autocast(self, wanted: bool) -> AbstractContextManager[object]:
         """Compute in bfloat16 within a block, where that is fast."""

@@ -130,8 +130,9 @@ class _Training:
         plan = make_plan(self.spec, self.config, self.start, looks, smallest, classes)
         shop = self._workshop(pool)
         notes = [*plan.notes, shop.balance(Split.TRAIN).words]
-        for note in notes:
-            self.events.log(note)
+        if self.spec.resume is None:  # else it was said when the training began
+            for note in notes:
+                self.events.log(note)
         makers = Makers(shop, plan, self._pictures)
         choice = makers.choose()
         final, refitted = makers.refitted(choice)

@@ -63,13 +63,16 @@ class Networks:
 
     def train(self) -> None:
         """Raises Stopped; TrainingDiverged and OutOfMemory if there is no other model."""
-        for number, place in self._turns():
+        turns = list(self._turns())
+        for behind, (number, place) in enumerate(turns, start=1):
             if place in self._failed:
                 continue
             trainer = self.trainers[place]
             course = trainer.course(self._probe_for(trainer), number)
             allowed = self._allowed(place, number, course)
             if allowed is not None:
+                later = sum(each not in self._failed for _, each in turns[behind:]) + self.refitted
+                allowed = replace(allowed, later_epochs=later * allowed.stop_after)
                 self._run(place, number, allowed, course.epochs)
         for place, trainer in enumerate(self.trainers):
             self._count_seeds(place, trainer)
@@ -117,6 +120,15 @@ class Networks:
         """Return for how many the time that is left must do: first turns, and the last fit."""
         return len(self.trainers) - place + self.refitted
 
+    def _kept(self, place: int) -> str:
+        """Say for what a part of the time was kept when a network had its first turn."""
+        parts, others = [], len(self.trainers) - place - 1
+        if others:
+            parts.append("another network" if others == 1 else f"{others} other networks")
+        if self.refitted:
+            parts.append("a last fit on validation's pictures too")
+        return f"; as much was kept for {' and as much for '.join(parts)}" if parts else ""
+
     def _run(self, place: int, number: int, course: Course, wanted: int) -> None:
         """Train; a failure is the end only if there is no other model."""
         trainer = self.trainers[place]
@@ -139,7 +151,8 @@ class Networks:
         if made.cut_off:
             self._cut(f"The time was over in epoch {behind} of {wanted} of {which}.")
         elif made.epochs < wanted:
-            self._cut(f"There was time for {made.epochs} of {wanted} epochs of {which}.")
+            kept = "" if number else self._kept(place)
+            self._cut(f"There was time for {made.epochs} of {wanted} epochs of {which}{kept}.")
 
     def _begun(self, course: Course) -> bool:
         """Tell whether the course was begun before the training was cut off."""

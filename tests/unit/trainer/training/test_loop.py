@@ -1,6 +1,7 @@
 import io
 import itertools
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -213,6 +214,19 @@ def test_when_the_time_is_over_the_best_so_far_counts(
         "The time is over in epoch 1 of 3 of scratch; the best weights so far count."
     )
     assert loop_of(last_checkpoint(said)).train(course_of()).cut_off
+
+
+def test_the_time_until_the_end_counts_what_comes_after_the_course_and_the_limit(
+    loop_of: LoopOf, course_of: CourseOf, said: io.StringIO
+) -> None:
+    loop = loop_of()
+    soon = replace(loop, machine=replace(loop.machine, deadline_seconds=time.monotonic() + 1e3))
+
+    loop.train(course_of(name="alone", stop_after=1))
+    loop.train(course_of(name="followed", stop_after=1, later_epochs=10))
+    soon.train(course_of(name="limited", stop_after=1, later_epochs=10**9))
+    alone, followed, limited = (each["eta_seconds"] for each in events(said, "epoch"))
+    assert alone == 0 < followed < 900 < limited <= 1000
 
 
 @pytest.mark.parametrize(("batch", "cut_off"), [(8, True), (24, False)])

@@ -44,6 +44,8 @@ class FakeTrainer:
     #: in this epoch the time is over
     cut_in: int | None = None
     trained: list[tuple[str, int]] = field(default_factory=list)
+    #: how many epochs each course was told to be followed by
+    later: list[int] = field(default_factory=list)
 
     def course(self, probe: Probe | None, number: int) -> Course:
         return self.course_of(self.knobs, name=f"{self.stage}-{number}", stage=self.stage)
@@ -53,6 +55,7 @@ class FakeTrainer:
             raise TrainingDiverged(course.stage, 1)
         self.clock.now += self.seconds * course.epochs
         self.trained.append((course.name, course.epochs))
+        self.later.append(course.later_epochs)
         logits = np.zeros((8, 3), np.float32)
         how, epochs, cut_off = START.preprocessing, course.epochs, self.cut_in is not None
         history = tuple({"epoch": epoch} for epoch in range(self.cut_in or epochs))
@@ -107,6 +110,12 @@ def test_without_a_limit_every_seed_is_trained_in_full(bench: Bench) -> None:
     assert networks.cuts == []
 
 
+def test_each_course_knows_how_many_epochs_are_to_come_after_it(bench: Bench) -> None:
+    bench.train(None)
+
+    assert (bench.large.later, bench.small.later) == ([60, 40, 20], [50, 30, 10])
+
+
 def test_every_network_has_a_turn_before_any_has_a_second(bench: Bench) -> None:
     networks = bench.train(300)
 
@@ -120,7 +129,10 @@ def test_a_schedule_is_shortened_to_its_share_of_the_time(bench: Bench) -> None:
 
     assert bench.large.trained == [("finetune-0", 3)]  # a third: the small one, and the last fit
     assert bench.small.trained[0] == ("scratch-0", 10)
-    assert networks.cuts[0] == "There was time for 3 of 10 epochs of finetune, seed 1 of 3."
+    assert networks.cuts[0] == (
+        "There was time for 3 of 10 epochs of finetune, seed 1 of 3; as much was kept for another"
+        " network and as much for a last fit on validation's pictures too."
+    )
 
 
 def test_a_pace_that_was_measured_is_that_of_the_whole_team(bench: Bench) -> None:
@@ -129,7 +141,10 @@ def test_a_pace_that_was_measured_is_that_of_the_whole_team(bench: Bench) -> Non
     networks = bench.train(90)
 
     assert bench.large.trained == [("finetune-0", 3)]
-    assert networks.cuts[0] == "There was time for 3 of 10 epochs of finetune, seed 1 of 3."
+    assert networks.cuts[0] == (
+        "There was time for 3 of 10 epochs of finetune, seed 1 of 3; as much was kept for another"
+        " network and as much for a last fit on validation's pictures too."
+    )
 
 
 def test_a_network_is_said_to_be_cut_off_in_the_epoch_in_which_the_time_was_over(
