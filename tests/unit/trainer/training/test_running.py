@@ -173,6 +173,8 @@ def test_a_training_that_was_stopped_gives_the_same_model_in_the_end(
     resumed = load_artifact(Path(said[-1]["artifact"]))
     assert first[-1]["event"] != "done"
     assert resumed.digest == whole.digest
+    logged = [event["message"] for event in (*first, *said) if event["event"] == "log"]
+    assert len(logged) == len(set(logged))
 
 
 SEEDS = {"width": 8, "blocks": 0, "batch_size": 8, "learning_rate": 0.01, "seeds": 3}
