@@ -255,7 +255,7 @@ def _version_fields(version: ModelVersion) -> dict[str, Any]:
         "version": version.version,
         "aliases": list(version.aliases),
         "architecture": version.architecture,
-        "classes": len(version.labels),
+        "classes": version.classes,
         "source": version.source,
         "digest": version.digest,
         "metrics": version.metrics,

@@ -212,7 +212,7 @@ class ModelVersionBody(BaseModel):
     version: int
     aliases: list[str]
     architecture: str
-    classes: int
+    classes: int = Field(description="How many labels it has")
     source: str
     digest: str | None = Field(description="null for the built-in model until a worker has run")
     metrics: dict[str, Any]
@@ -222,7 +222,7 @@ class ModelVersionBody(BaseModel):
 class ModelDetailBody(ModelVersionBody):
     """One version with its labels and preprocessing."""
 
-    labels: list[str]
+    labels: list[str] = Field(description="Empty for the built-in model until a worker has run")
     preprocessing: dict[str, Any]
 
 

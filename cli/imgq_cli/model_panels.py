@@ -73,7 +73,7 @@ def _rows(model: Mapping[str, Any], history: list[dict[str, Any]]) -> Iterator[t
         yield "standing", HEADINGS[standing]
     yield from _sentences("verdict", model.get("verdict") or ())
     yield "architecture", model["architecture"]
-    yield "labels", _labels(model["labels"])
+    yield "labels", _labels(model["labels"]) or _unnamed(model)
     for name, value in model["preprocessing"].items():
         yield f"preprocessing: {name}", str(value)
     yield from _metrics(model["metrics"])
@@ -92,6 +92,10 @@ def _rows(model: Mapping[str, Any], history: list[dict[str, Any]]) -> Iterator[t
 def _labels(labels: list[str]) -> str:
     more = f", … ({number(len(labels))} in all)" if len(labels) > SHOWN_LABELS else ""
     return ", ".join(labels[:SHOWN_LABELS]) + more
+
+
+def _unnamed(model: Mapping[str, Any]) -> str:
+    return f"{number(model['classes'])}; their names come with its first use"
 
 
 def _metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from imgq_cli.errors import CliError, ServerUnreachable
 from imgq_cli.exits import Exit
+from imgq_cli.formats import short_id
 
+JOB_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 EXIT_OF_STATUS: Mapping[int, Exit] = {
     401: Exit.AUTH,
     403: Exit.AUTH,
@@ -52,5 +55,9 @@ def _field_errors(problem: dict[str, Any], detail: str) -> list[str]:
 
 
 def _field_error(error: dict[str, Any]) -> str:
-    pointer = error.get("pointer")
-    return f"  {pointer}: {error.get('detail')}" if pointer else f"  {error.get('detail')}"
+    pointer, detail = error.get("pointer"), str(error.get("detail"))
+    return f"  {pointer}: {detail}" if pointer else f"  {_with_short_ids(detail)}"
+
+
+def _with_short_ids(reason: str) -> str:
+    return JOB_ID.sub(lambda found: short_id(found[0]), reason)

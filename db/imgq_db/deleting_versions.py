@@ -32,6 +32,23 @@ ORDER BY id DESC
 _DELETED_JOBS = """
 SELECT count(*) FROM job WHERE model_version_id = :id AND deleted_at IS NOT NULL
 """
+#: What stands in the way, of one and of several.
+_ALIASES_SAID = (
+    "The alias {} means it: promote another version first.",
+    "The aliases {} mean it: promote another version to each first.",
+)
+_CHILDREN_SAID = (
+    "{} was trained on from it, and is traced back to it.",
+    "{} were trained on from it, and are traced back to it.",
+)
+_JOBS_SAID = (
+    "The job {} names it and takes its labels from it: imgq delete JOB.",
+    "The jobs {} name it and take their labels from it: imgq delete JOB, for each.",
+)
+_DELETED_JOBS_SAID = (
+    "{} deleted job is still being cleared away: try again in a minute.",
+    "{} deleted jobs are still being cleared away: try again in a minute.",
+)
 _ARTIFACT_USES = "SELECT count(*) FROM model_version WHERE digest = :digest"
 _REPORT_USES = """
 SELECT (SELECT count(*) FROM model_version WHERE report = :digest)
@@ -80,18 +97,19 @@ def _reasons(connection: Connection, model: int, version: ModelVersion) -> tuple
     children = connection.execute(text(_CHILDREN), keys).scalars().all()
     jobs = connection.execute(text(_JOBS), keys).scalars().all()
     going = connection.execute(text(_DELETED_JOBS), keys).scalar_one()
-    said = (
-        aliases and f"The alias {_named(aliases)} means it: promote another version first.",
-        children and f"{_named(children)} was trained on from it, and is traced back to it.",
-        jobs and f"The job {_named(jobs)} names it and takes its labels from it: imgq delete JOB.",
-        going and f"{going} deleted jobs are still being cleared away: try again in a minute.",
+    told = (
+        (_ALIASES_SAID, len(aliases), _named(aliases)),
+        (_CHILDREN_SAID, len(children), _named(children)),
+        (_JOBS_SAID, len(jobs), _named(jobs)),
+        (_DELETED_JOBS_SAID, going, str(going)),
     )
-    return tuple(sentence for sentence in said if sentence)
+    return tuple((one if n == 1 else more).format(names) for (one, more), n, names in told if n)
 
 
 def _named(names: Sequence[object]) -> str:
     more = len(names) - NAMED
-    return ", ".join(map(str, names[:NAMED])) + (f" and {more} more" if more > 0 else "")
+    said = [*map(str, names[:NAMED]), *([f"{more} more"] if more > 0 else [])]
+    return " and ".join(filter(None, (", ".join(said[:-1]), said[-1]))) if said else ""
 
 
 def _clear(engine: Engine, folder: Path, uses: str, digest: str) -> None:

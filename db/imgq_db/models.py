@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Engine, text
 from imgq_db.errors import ArtifactInvalid, ModelExists, ModelNotFound
 
 BUILTIN_NAME = "imagenet"
+#: Its labels; their names are written by the first process that has its weights.
+BUILTIN_CLASSES = 1000
 CHAMPION = "champion"
 #: What a training that starts from no weights names as its start, so that no model can.
 SCRATCH = "scratch"
@@ -74,6 +76,11 @@ class ModelVersion:
     @property
     def ref(self) -> str:
         return f"{self.name}:{self.version}"
+
+    @property
+    def classes(self) -> int:
+        """How many labels it has, also while the built-in one's names are not known."""
+        return len(self.labels) or BUILTIN_CLASSES
 
     @property
     def standing(self) -> str | None:

@@ -63,6 +63,7 @@ def test_builtin_model_is_listed(api: Api) -> None:
     (item,) = api("GET", "/v1/models").json["items"]
 
     assert (item["ref"], item["source"], item["aliases"]) == ("imagenet:1", "builtin", [])
+    assert (item["digest"], item["classes"]) == (None, 1000)
 
 
 def test_imported_model_is_shown_whole(api: Api, artifact: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_version_whose_labels_a_job_needs_stays_until_the_job_is_gone(
     assert f"The job {job.uid} names it" in refusal(engine, settings, version)
     with engine.begin() as connection:
         connection.execute(text("UPDATE job SET deleted_at = imgq_now()"))
-    assert refusal(engine, settings, version).startswith("1 deleted jobs are still being cleared")
+    assert refusal(engine, settings, version).startswith("1 deleted job is still being cleared")
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM job"))
     delete_version(engine, settings, version)
@@ -141,3 +141,17 @@ def test_files_are_put_back_where_the_database_cannot_be_asked(
         deleting_versions._clear(engine, folder, "SELECT 1", "ab")
     assert [path.name for path in folder.parent.iterdir()] == ["ab"]
     assert (folder / "model.json").read_text() == "{}"
+
+
+def test_several_reasons_of_a_kind_are_told_as_several(
+    engine: Engine, settings: Settings, register: Register, make_job: Callable[..., Job]
+) -> None:
+    version = register("1")
+    register("2", parent_id=version.id, source="train")
+    register("3", parent_id=version.id, source="train")
+    _, second, third, newest = (make_job(model="birds:1").uid for _ in range(4))
+    assert refusal(engine, settings, version).splitlines() == [
+        "birds:2 and birds:3 were trained on from it, and are traced back to it.",
+        f"The jobs {newest}, {third}, {second} and 1 more name it and take their labels from it:"
+        " imgq delete JOB, for each.",
+    ]

@@ -150,6 +150,15 @@ def test_a_field_error_alone_is_not_said_twice(
     assert refusal(client, server, problem(422, detail=detail, errors=errors)).message == message
 
 
+def test_jobs_in_a_reason_are_named_as_tables_name_them(client: Client, server: FakeServer) -> None:
+    reason = {"pointer": "", "detail": "The job 01a20a09-f418-7782-8435-c170d3a3227c names it."}
+    answer = problem(409, detail="It is in use.", errors=[reason])
+
+    said = refusal(client, server, answer).message
+
+    assert said == "It is in use.\n  The job d3a3227c names it."
+
+
 def test_a_redirect_is_told_and_not_followed(client: Client, server: FakeServer) -> None:
     server.on("POST", "/v1/jobs", Answer(status=301, headers={"Location": "https://imgq.test/"}))
 

@@ -273,6 +273,27 @@ def test_a_card_tells_figures_with_intervals_data_and_history(
         assert words in said
 
 
+def test_a_card_without_labels_says_how_many_there_are(server: FakeServer, imgq: Imgq) -> None:
+    card = {
+        "ref": "imagenet:1",
+        "name": "imagenet",
+        "aliases": [],
+        "architecture": "tf_efficientnet_lite0",
+        "classes": 1000,
+        "labels": [],
+        "preprocessing": {},
+        "metrics": {},
+        "source": "builtin",
+        "digest": None,
+        "created_at": "2026-11-01T10:00:00Z",
+    }
+    server.on("GET", "/v1/models/imagenet/versions/1", Answer(card))
+    server.on("GET", "/v1/models/imagenet/aliases/champion", Answer({"history": []}))
+    said = imgq("models", "show", "imagenet:1").stdout
+
+    assert "labels        1 000; their names come with its first use" in said
+
+
 def test_the_list_tells_how_each_version_stands(server: FakeServer, imgq: Imgq) -> None:
     version = {"aliases": [], "architecture": "resnet18", "classes": 2, "source": "train"}
     version["created_at"] = "2026-11-01T10:00:00Z"
