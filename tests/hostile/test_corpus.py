@@ -12,7 +12,7 @@ import pytest
 from tests.hostile.conftest import Service
 from tests.hostile.corpus import damage, names, pictures, special
 from tests.hostile.corpus.cases import Case
-from tests.hostile.memory import forget_peak, peak_megabytes
+from tests.hostile.memory import allow_megabytes, forget_peak, peak_megabytes
 
 from imgq_db.names import name_from_text
 
@@ -61,7 +61,7 @@ def code_of(line: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def run(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Let a worker classify the corpus, once it has the model in memory."""
+    """Let a worker that may hold little more than its model classify the corpus."""
     folder, outside = tmp_path_factory.mktemp("corpus"), tmp_path_factory.mktemp("outside")
     specials = special.fill(folder / SPECIAL, outside)
     write(folder / "warm", CASES[0])
@@ -70,6 +70,7 @@ def run(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Run:
         write(folder, case)
     child = service.worker.child().pid
     before = forget_peak(child)
+    allow_megabytes(child, LIMIT_MEGABYTES)
     job = service.ended(service.submit(folder, precision="exact"))
     lines = map(json.loads, json_lines(service, job))
     by_path = {name_from_text(line["path"]): line for line in lines}

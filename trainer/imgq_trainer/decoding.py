@@ -11,6 +11,7 @@ from imgq_trainer.completeness import is_cut_short, is_huffman_jpeg
 from imgq_trainer.formats import Format, has_image_extension, sniff, sniff_unread
 from imgq_trainer.grey_levels import has_many_bits, to_bytes
 from imgq_trainer.outcomes import Code, Rejection, failed, skipped
+from imgq_trainer.webp import has_memory_to_open, webp_size
 
 #: what decoding holds at its worst: Pillow keeps 4 bytes a pixel, turning or blending needs a copy
 BYTES_PER_PIXEL = 12
@@ -80,31 +81,32 @@ def read_header(data: bytes, name: bytes, *, max_pixels: int) -> Header | Reject
     known = sniff(data)
     if known is None:
         return _reject_unknown(data, name)
+    promised = webp_size(data) if known is Format.WEBP else None
+    if promised and (rejection := _reject_size(promised, data, max_pixels)):
+        return rejection  # opening it takes the memory for all of its pixels
     try:
         image = Image.open(io.BytesIO(data), formats=(known.value,))
     except Image.DecompressionBombError:
         return failed(Code.TOO_LARGE, f"over the limit of {max_pixels} pixels")
     except Exception as error:  # Pillow's readers raise almost anything on damaged bytes
-        return _explain(error, data, known)
-    if pixels_of(image) > max_pixels:
-        return failed(
-            Code.TOO_LARGE,
-            f"{image.width} x {image.height} pixels, over the limit of {max_pixels} pixels",
-        )
-    return _reject_promises(image, data) or Header(image, data, known)
+        short = promised and not has_memory_to_open(promised)  # libwebp says that it is damaged
+        return _explain(MemoryError() if short else error, data, known)
+    return _reject_size(image.size, data, max_pixels) or Header(image, data, known)
 
 
 def pixels_of(image: Image.Image) -> int:
     return image.width * image.height
 
 
-def _reject_promises(image: Image.Image, data: bytes) -> Rejection | None:
-    """Refuse what its own bytes cannot keep, before memory is taken for it."""
-    size = f"{image.width} x {image.height} pixels"
-    if is_huffman_jpeg(data) and pixels_of(image) > JPEG_PIXELS_PER_BYTE * len(data):
-        return failed(Code.CORRUPT, f"{len(data)} bytes cannot hold {size}")
-    if pixels_of(image) > max(BOMB_PIXELS, BOMB_PIXELS_PER_BYTE * len(data)):
-        return failed(Code.TOO_LARGE, f"{size} in {len(data)} bytes: a decompression bomb")
+def _reject_size(size: tuple[int, int], data: bytes, max_pixels: int) -> Rejection | None:
+    """Refuse what is too large, or more than its bytes can keep, before memory is taken for it."""
+    pixels, words = size[0] * size[1], f"{size[0]} x {size[1]} pixels"
+    if pixels > max_pixels:
+        return failed(Code.TOO_LARGE, f"{words}, over the limit of {max_pixels} pixels")
+    if is_huffman_jpeg(data) and pixels > JPEG_PIXELS_PER_BYTE * len(data):
+        return failed(Code.CORRUPT, f"{len(data)} bytes cannot hold {words}")
+    if pixels > max(BOMB_PIXELS, BOMB_PIXELS_PER_BYTE * len(data)):
+        return failed(Code.TOO_LARGE, f"{words} in {len(data)} bytes: a decompression bomb")
     return None
 
 
