@@ -96,11 +96,17 @@ def _out_of_range(value: float, rule: Rule) -> Iterator[str]:
 
 
 def _refuse_name(name: str, known: Mapping[str, Rule], place: str) -> NoReturn:
-    near = [place + key for key in get_close_matches(name, known, 1)]
-    if not near and not place:
-        tables = (table for table, rule in knobs().items() if name in rule.get("knobs", ()))
-        near = [f"{table}.{name}" for table in tables][:1]
+    near = [place + key for key in get_close_matches(name, known, 1)] or _elsewhere(name)
     meant = f"; did you mean {near[0]}?" if near else ""
     raise PydanticCustomError(
         "knob", "has no key {name}{meant}", {"name": f"{place}{name}"[:200], "meant": meant}
     )
+
+
+def _elsewhere(name: str) -> list[str]:
+    """Return the knobs of any table that a name is nearest to; of equal ones the first table's."""
+    places: dict[str, str] = {}
+    for table, rule in knobs().items():
+        for key in rule.get("knobs", ()):
+            places.setdefault(key, f"{table}.{key}")
+    return [places[key] for key in get_close_matches(name, places, 1)]

@@ -55,6 +55,6 @@ def short_id(uid: str) -> str:
     return uid[-SHORT_ID:]
 
 
-def count(value: int, singular: str, plural: str | None = None) -> str:
+def count(value: float, singular: str, plural: str | None = None) -> str:
     """Return a number with its noun: "1 image", "2 images"."""
     return f"{number(value)} {singular if value == 1 else plural or singular + 's'}"

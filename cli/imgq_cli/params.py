@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
+
+from imgq_cli.formats import count
 
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
@@ -16,9 +19,15 @@ _BUDGET = re.compile(r"\d+|\d+(\.\d+)?%")
 
 
 class Duration(click.ParamType[float]):
-    """A duration such as 90, 90s, 30m, 2h or 1h30m; becomes seconds."""
+    """A duration such as 90, 90s, 30m, 2h or 1h30m; becomes seconds.
+
+    least, most: seconds.
+    """
 
     name = "duration"
+
+    def __init__(self, *, least: float = 0, most: float = math.inf) -> None:
+        self._least, self._most = least, most
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -30,7 +39,12 @@ class Duration(click.ParamType[float]):
         parts = _DURATION.findall(text)
         if not parts or "".join(amount + unit for amount, unit in parts) != text:
             self.fail(f"{value!r} is not a duration such as 90s, 30m or 2h.", param, ctx)
-        return sum(float(amount) * UNIT_SECONDS[unit or "s"] for amount, unit in parts)
+        seconds = sum(float(amount) * UNIT_SECONDS[unit or "s"] for amount, unit in parts)
+        if seconds < self._least:
+            self.fail(f"it must be at least {count(self._least, 'second')}.", param, ctx)
+        if seconds > self._most:
+            self.fail(f"it must be at most {count(self._most, 'second')}.", param, ctx)
+        return seconds
 
 
 class Tag(click.ParamType[tuple[str, str]]):

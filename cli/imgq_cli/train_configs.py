@@ -7,7 +7,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from imgq_cli.errors import NotFound, UsageFault
+from imgq_cli.errors import CliError, NotFound, UsageFault
+
+EVERY_KNOB = "docs/training.md has a file with every knob"
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
@@ -21,9 +23,7 @@ def read_config(path: Path | None) -> dict[str, Any]:
     except OSError as error:
         raise UsageFault(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise UsageFault(
-            f"{path} is not TOML: {error}.", hint="docs/training.md has a file with every knob"
-        ) from error
+        raise UsageFault(f"{path} is not TOML: {error}.", hint=EVERY_KNOB) from error
     try:
         json.dumps(config, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -32,3 +32,12 @@ def read_config(path: Path | None) -> dict[str, Any]:
             hint="leave that key out",
         ) from error
     return config
+
+
+def told_of_file(error: CliError, path: Path | None) -> CliError:
+    """Return what a server said of the knobs as said of their file; other errors as they are."""
+    pointers = [fault.get("pointer") for fault in (error.problem or {}).get("errors") or ()]
+    if path is None or pointers != ["#/options/config"]:
+        return error
+    message = error.message.replace("options.config", str(path), 1)
+    return CliError(message, hint=EVERY_KNOB, exit_code=error.exit_code, problem=error.problem)

@@ -6,11 +6,12 @@ from typing import Any
 
 import rich_click as click
 
+from imgq_cli.errors import CliError
 from imgq_cli.invocation import Invocation, pass_invocation
 from imgq_cli.labelled import Labelled, check_labelled, find_labelled, model_name
 from imgq_cli.params import Duration, Place, WholeOrAuto
 from imgq_cli.submitting import check_text, job_options, waiting_options
-from imgq_cli.train_configs import read_config
+from imgq_cli.train_configs import read_config, told_of_file
 from imgq_cli.train_submitting import report_option, submit_training
 
 #: Options that are sent as they are typed.
@@ -47,8 +48,9 @@ LEAST_CLASSES = 2
               "fine-tuning. best: longer, several times.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1, 10_000), metavar="N", panel="How to train",
               help="Passes over the pictures, at most. Default: the preset's.")  # fmt: skip
-@click.option("--max-time", "max_seconds", type=Duration(), metavar="30m", panel="How to train",
-              help="Be done within so long; the best model by then counts.")  # fmt: skip
+@click.option("--max-time", "max_seconds", type=Duration(least=1, most=1e8), metavar="30m",
+              panel="How to train", help="Be done within so long, 1s or more; the best model by "
+              "then counts.")  # fmt: skip
 @click.option("--image-size", type=click.IntRange(8, 2048), metavar="PIXELS",
               panel="How to train", help="Side of what the network sees.")  # fmt: skip
 @click.option("--batch-size", type=WholeOrAuto(1, 4096), default="auto", show_default=True,
@@ -97,7 +99,10 @@ def command(invocation: Invocation, /, path: str, **options: Any) -> int:
     check_labelled(found, command=("imgq", "train", "{}"), least=LEAST_CLASSES)
     body = _body(found, options)
     check_text(body, "A name, tag, model, expression, root, knob or the manifest's name")
-    return submit_training(invocation, found, body, options)
+    try:
+        return submit_training(invocation, found, body, options)
+    except CliError as error:
+        raise told_of_file(error, options["config"]) from error
 
 
 def _body(found: Labelled, options: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,13 @@ def test_what_is_no_duration(text: str) -> None:
         Duration().convert(text, None, None)
 
 
+def test_a_duration_out_of_its_range_is_told_in_seconds() -> None:
+    with pytest.raises(click.BadParameter, match="at least 1 second\\."):
+        Duration(least=1).convert("0", None, None)
+    with pytest.raises(click.BadParameter, match="at most 60 seconds\\."):
+        Duration(most=60).convert("2m", None, None)
+
+
 def test_a_tag_keeps_the_equals_signs_of_its_value() -> None:
     assert Tag().convert("a=b=c", None, None) == ("a", "b=c")
 

@@ -393,3 +393,18 @@ def test_the_end_of_an_evaluation_tells_on_how_many_pictures(
     assert result.exit_code == Exit.OK
     assert "Succeeded: birds:3 is evaluated on 312 pictures" in result.stderr
     assert f"imgq watch {SHORT} -o report" in result.stderr
+
+
+def test_what_is_wrong_with_a_knob_is_told_of_its_file(
+    training: FakeServer, imgq: Imgq, birds: Path
+) -> None:
+    Path("k.toml").write_text("epocs = 3\n")
+    detail = "options.config has no key epocs; did you mean finetune.epochs?"
+    problem = {"title": "No", "detail": detail,
+               "errors": [{"pointer": "#/options/config", "detail": detail}]}  # fmt: skip
+    training.on("POST", "/v1/jobs", Answer(problem, status=422))
+    result = imgq("train", birds, "--config", "k.toml", "--by-reference")
+
+    assert result.exit_code == Exit.USAGE
+    assert "k.toml has no key epocs; did you mean finetune.epochs?" in result.stderr
+    assert "options.config" not in result.stderr
