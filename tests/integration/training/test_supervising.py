@@ -257,10 +257,11 @@ def test_a_cancel_keeps_the_best_so_far_only_if_asked(
     supervising: Any,
     hold: Path,
     wait_until: Wait,
+    fetch: Callable[[str], Any],
 ) -> None:
     job = submit_training({"keep_best": True}, hold_at=1, hold=str(hold))
     with supervising():
-        wait_until(lambda: len(list_epochs(engine, job.id)) == 1)
+        wait_until(lambda: len(fetch("SELECT 1 FROM checkpoint")) == 1)
         cancel_job(engine, job.uid)
     assert get_job(engine, job.uid).state is JobState.CANCELLED
     kept = work_folder(settings, job.uid) / "1" / "checkpoints"
@@ -280,7 +281,7 @@ def test_a_supervisor_that_must_stop_gives_the_training_back_with_a_checkpoint(
     with supervising() as supervisor:
         uid = supervisor.context.worker_uid
         beat_worker(engine, uid, host="h", pid=1, device="cpu", roots=[], queue="train")
-        wait_until(lambda: len(list_epochs(engine, job.id)) == 1)
+        wait_until(lambda: len(fetch("SELECT 1 FROM checkpoint")) == 1)
         start_draining(engine, uid)
     assert fetch("SELECT state, idle_attempts FROM training") == [("pending", 0)]
     assert fetch("SELECT path FROM checkpoint ORDER BY seq") == [
