@@ -32,6 +32,7 @@ def card_body(card: ModelCard) -> ModelCardBody:
         dataset=_dataset(card.dataset) if card.dataset else None,
         training=training if version.training else None,
         verdict=verdict,
+        provenance=card.provenance,
         job=str(version.job) if version.job else None,
         links=ModelLinks(
             self=path,

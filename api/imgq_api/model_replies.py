@@ -34,6 +34,9 @@ class ModelCardBody(ModelDetailBody):
     dataset: DatasetBody | None
     training: dict[str, Any] | None = Field(description="The options of its training")
     verdict: list[str] = Field(description="Sentences, the most important first")
+    provenance: dict[str, Any] | None = Field(
+        description="What its model.json says of its making; null if that is not there"
+    )
     job: str | None = Field(description="That trained it; it may be deleted by now")
     links: ModelLinks
 

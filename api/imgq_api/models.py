@@ -55,7 +55,8 @@ def show(name: str) -> Response:
 )
 def show_version(name: str, version: int) -> Response:
     """Show one version with all that is known of it."""
-    return reply(card_body(model_card(services().engine, find(name, version))))
+    found = find(name, version)
+    return reply(card_body(model_card(services().engine, services().settings, found)))
 
 
 @bp.delete(VERSION)
@@ -170,7 +171,7 @@ def import_version(json: ImportRequest) -> Response:
     settings = services().settings
     folder = source_folder(json.source.uri, settings)
     version = import_artifact(services().engine, settings, json.name, folder)
-    card = card_body(model_card(services().engine, version))
+    card = card_body(model_card(services().engine, settings, version))
     return reply(card, 201, Location=version_path(version))
 
 

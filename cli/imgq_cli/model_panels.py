@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imgq_cli.formats import age, count, local_time, number, percent
-from imgq_cli.standings import HEADINGS, STYLE_OF_STANDING, standing_of
+from imgq_cli.model_figures import metric_rows, preprocessing_rows, provenance_rows
+from imgq_cli.standings import HEADINGS, HEADINGS_ALONE, STYLE_OF_STANDING, standing_of
 from imgq_cli.terminal import ACCENT, QUIET, printable
 
 if TYPE_CHECKING:
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
 
 SHOWN_LABELS = 12
 SHOWN_CHANGES = 5
-INTERVAL = "_interval"
-#: Figures that are shares of pictures.
-SHARES = frozenset({"accuracy", "balanced_accuracy", "macro_f1", "ece"})
+#: Of an artifact only the figures come along.
+NO_VERDICT = "not imported: the report has it, where the model was trained"
 
 
 def models_table(models: list[dict[str, Any]]) -> RenderableType:
@@ -69,17 +69,16 @@ def model_card(model: Mapping[str, Any], history: list[dict[str, Any]]) -> Rende
 def _rows(model: Mapping[str, Any], history: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     yield "model", model["ref"]
     yield "aliases", ", ".join(model["aliases"]) or "–"
-    if standing := standing_of(model["metrics"]):
-        yield "standing", HEADINGS[standing]
-    yield from _sentences("verdict", model.get("verdict") or ())
+    yield from _judged(model)
     yield "architecture", model["architecture"]
     yield "labels", _labels(model["labels"]) or _unnamed(model)
-    for name, value in model["preprocessing"].items():
-        yield f"preprocessing: {name}", str(value)
-    yield from _metrics(model["metrics"])
+    yield from preprocessing_rows(model["preprocessing"])
+    yield from metric_rows(model["metrics"])
     yield "source", model["source"]
     yield "lineage", " ← ".join([model["ref"], *model.get("lineage", ())])
     yield from _dataset(model.get("dataset"))
+    if model["source"] != "train":  # of which the rows above tell all that is in there
+        yield from _made_elsewhere(model.get("provenance") or {})
     links = model.get("links", {})
     if links.get("report"):
         yield "report", f"imgq models report {model['ref']} -o DIR"
@@ -89,6 +88,22 @@ def _rows(model: Mapping[str, Any], history: list[dict[str, Any]]) -> Iterator[t
         yield "champion", f"{local_time(change['changed_at'])}: {change_sentence(model, change)}"
 
 
+def _judged(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    standing, verdict = standing_of(model["metrics"]), model.get("verdict") or ()
+    if standing:
+        yield "standing", HEADINGS[standing] if verdict else HEADINGS_ALONE[standing]
+    if standing and not verdict:
+        yield "verdict", NO_VERDICT
+    yield from _sentences("verdict", verdict)
+
+
+def _made_elsewhere(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    parent = provenance.get("parent")
+    if isinstance(parent, str):
+        yield "trained from", f"{parent}, as it was called where that was done"
+    yield from provenance_rows(provenance)
+
+
 def _labels(labels: list[str]) -> str:
     more = f", … ({number(len(labels))} in all)" if len(labels) > SHOWN_LABELS else ""
     return ", ".join(labels[:SHOWN_LABELS]) + more
@@ -96,20 +111,6 @@ def _labels(labels: list[str]) -> str:
 
 def _unnamed(model: Mapping[str, Any]) -> str:
     return f"{number(model['classes'])}; their names come with its first use"
-
-
-def _metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in metrics.items():
-        if name.endswith(INTERVAL) or name == "standing":
-            continue
-        if name == "pictures" and isinstance(value, int):
-            yield "judged on", count(value, "picture")
-            continue
-        text = percent(value) if name in SHARES and isinstance(value, float) else str(value)
-        interval = metrics.get(name + INTERVAL)
-        if isinstance(interval, list) and len(interval) == 2:
-            text += f" (95 %: {percent(interval[0])} to {percent(interval[1])})"
-        yield f"metric: {name}", text
 
 
 def _dataset(dataset: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,8 @@ HEADINGS = {
     "weak": "Usable, with the limits below",
     FAILED: "Do not use this model",
 }
+#: The same where no verdict follows.
+HEADINGS_ALONE = {**HEADINGS, "weak": "Usable, with limits"}
 
 
 def standing_of(metrics: Mapping[str, Any]) -> str | None:

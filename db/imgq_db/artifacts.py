@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Engine
@@ -56,6 +57,17 @@ def read_artifact(folder: Path) -> NewVersion:
         metrics=document.metrics,
         parent=parent if isinstance(parent, str) else None,
     )
+
+
+def read_provenance(settings: Settings, version: ModelVersion) -> dict[str, Any] | None:
+    """Return what a version's model.json says of its making, None if that is not there."""
+    if version.digest is None:
+        return None
+    folder = artifact_folder(settings, version.digest)
+    try:
+        return dict(_parse(_read_model_file(folder), folder).provenance)
+    except ArtifactInvalid:
+        return None
 
 
 def is_intact(settings: Settings, digest: str) -> bool:

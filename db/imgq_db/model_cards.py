@@ -1,10 +1,13 @@
 """What can be told of a version: the data it learnt from, and what it goes back to."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Engine, text
 
+from imgq_db.artifacts import read_provenance
 from imgq_db.models import ModelVersion
+from imgq_db.settings import Settings
 from imgq_db.training.datasets import DatasetSnapshot, get_dataset
 
 _LINEAGE = """
@@ -20,17 +23,21 @@ WHERE step > 0 ORDER BY step
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """lineage: the versions that it goes back to, the nearest first."""
+    """lineage: the versions that it goes back to, the nearest first.
+
+    provenance: what model.json says of its making; None if that file is not there.
+    """
 
     version: ModelVersion
     lineage: tuple[str, ...]
     dataset: DatasetSnapshot | None
+    provenance: dict[str, Any] | None
 
 
-def model_card(engine: Engine, version: ModelVersion) -> ModelCard:
+def model_card(engine: Engine, settings: Settings, version: ModelVersion) -> ModelCard:
     """Gather what a version's card says."""
     with engine.connect() as connection:
         found = connection.execute(text(_LINEAGE), {"id": version.id})
         lineage = tuple(found.scalars())
     dataset = get_dataset(engine, version.dataset) if version.dataset else None
-    return ModelCard(version, lineage, dataset)
+    return ModelCard(version, lineage, dataset, read_provenance(settings, version))

@@ -49,7 +49,7 @@ def artifact(tmp_path: Path) -> Path:
         },
         "temperature": 1.0,
         "metrics": {"accuracy": 0.9},
-        "provenance": {},
+        "provenance": {"parent": "imagenet:1", "seed": 3},
     }
     (folder / "model.json").write_text(json.dumps(document))
     return folder
@@ -64,6 +64,10 @@ def test_builtin_model_is_listed(api: Api) -> None:
 
     assert (item["ref"], item["source"], item["aliases"]) == ("imagenet:1", "builtin", [])
     assert (item["digest"], item["classes"]) == (None, 1000)
+
+
+def test_a_card_without_files_has_no_provenance(api: Api) -> None:
+    assert api("GET", "/v1/models/imagenet/versions/1").json["provenance"] is None
 
 
 def test_imported_model_is_shown_whole(api: Api, artifact: Path) -> None:
@@ -91,6 +95,7 @@ def test_imported_model_is_shown_whole(api: Api, artifact: Path) -> None:
         "dataset": None,
         "training": None,
         "verdict": [],
+        "provenance": {"parent": "imagenet:1", "seed": 3},
         "job": None,
         "links": {
             "self": "/v1/models/birds/versions/1",

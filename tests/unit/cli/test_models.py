@@ -294,6 +294,39 @@ def test_a_card_without_labels_says_how_many_there_are(server: FakeServer, imgq:
     assert "labels        1 000; their names come with its first use" in said
 
 
+def test_a_card_of_an_import_tells_where_it_was_made_and_that_no_verdict_came(
+    server: FakeServer, imgq: Imgq
+) -> None:
+    card = {
+        "ref": "birds:4",
+        "name": "birds",
+        "aliases": [],
+        "architecture": "resnet18",
+        "labels": ["jay", "wren"],
+        "preprocessing": {},
+        "metrics": {"accuracy": 0.9, "standing": "weak"},
+        "source": "import",
+        "digest": "00ff",
+        "created_at": "2026-11-01T10:00:00Z",
+        "lineage": [],
+        "verdict": [],
+        "provenance": {"seed": 1, "title": "jays", "parent": "fish:2", "versions": {"torch": "2"}},
+    }  # fmt: skip
+    server.on("GET", VERSION, Answer(card))
+    server.on("GET", ALIAS, Answer(alias(4, change("passed"))))
+    said = imgq("models", "show", "birds:4").stdout.splitlines()
+
+    rows = [(row[:20].rstrip(), row[22:].rstrip()) for row in said]
+    assert ("standing", "Usable, with limits") in rows
+    assert ("verdict", "not imported: the report has it, where the model was trained") in rows
+    assert rows[rows.index(("lineage", "birds:4")) + 1 :][:4] == [
+        ("trained from", "fish:2, as it was called where that was done"),
+        ("provenance: title", "jays"),
+        ("provenance: seed", "1"),
+        ("provenance: versions", "torch 2"),
+    ]
+
+
 def test_the_list_tells_how_each_version_stands(server: FakeServer, imgq: Imgq) -> None:
     version = {"aliases": [], "architecture": "resnet18", "classes": 2, "source": "train"}
     version["created_at"] = "2026-11-01T10:00:00Z"
