@@ -15,21 +15,37 @@ from imgq_cli.train_lines import epoch_line
 
 #: Anything else in a log is what the trainer's process wrote besides.
 LEVELS = ("info", "warning")
-
-
 #: So many lines of a trainer that is gone are shown.
 LAST_LINES = 20
+#: How the log begins to tell of an attempt that died.
+ATTEMPT = "Attempt "
 
 
 def last_words(client: Client, uid: str) -> list[str]:
     """Return a training's warnings and the last lines that its process wrote, oldest first."""
+    lines = [line["message"] for line in _whole_log(client, uid) if line["level"] != "info"]
+    return lines[-LAST_LINES:]
+
+
+def words_since_death(client: Client, uid: str) -> list[str]:
+    """Return the last log line of an attempt that died and what was said since; none if none did.
+
+    Of very many lines since then, the newest.
+    """
+    lines = _whole_log(client, uid)
+    died = [at for at, line in enumerate(lines) if line["message"].startswith(ATTEMPT)]
+    since = [line["message"] for line in lines[died[-1] :]] if died else []
+    return since[:1] + since[1:][-LAST_LINES:]
+
+
+def _whole_log(client: Client, uid: str) -> list[LogLine]:
     lines: list[LogLine] = []
     cursor: str | None = None
     while True:
         page = get_log(client, uid, cursor)
-        lines += [line for line in page["items"] if line["level"] != "info"]
+        lines += page["items"]
         if not page["items"] or page["next_cursor"] is None:
-            return [line["message"] for line in lines[-LAST_LINES:]]
+            return lines
         cursor = page["next_cursor"]
 
 

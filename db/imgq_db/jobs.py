@@ -352,11 +352,14 @@ def job_from_row(row: Any) -> Job:
         estimate=None if row.to_do is None else _estimate(row),
         agreement=agreement_from_row(row.agreement),
         standing=row.standing,
-        training=(
-            progress_from_row(row, succeeded=state is JobState.SUCCEEDED) if kind.trains else None
-        ),
+        training=_training(row, state) if kind.trains else None,
         result=row.result,
     )
+
+
+def _training(row: Any, state: JobState) -> TrainingProgress:
+    running, succeeded = state is JobState.RUNNING, state is JobState.SUCCEEDED
+    return progress_from_row(row, running=running, succeeded=succeeded)
 
 
 def _estimate(row: Any) -> Estimate:

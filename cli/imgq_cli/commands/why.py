@@ -5,7 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from imgq_cli.calls import get_job, get_summary, list_workers
-from imgq_cli.chronicle import last_words
+from imgq_cli.chronicle import last_words, words_since_death
 from imgq_cli.client import Client, connect
 from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
@@ -17,8 +17,9 @@ from imgq_cli.reasons import Reason, Surroundings, explain
 from imgq_cli.shapes import Job, trains
 from imgq_cli.terminal import QUIET, emit_json, out, printable, printable_lines, tried, warn
 
-#: How the log begins to tell of an attempt that died.
-ATTEMPT = "Attempt "
+#: What log lines are shown under, of a training that failed and of one that goes on.
+LAST_LINES = "The trainer's last lines:"
+SINCE_DEATH = "An attempt of it died, and it goes on; its log since then:"
 
 
 @click.command("why")
@@ -48,13 +49,12 @@ def command(invocation: Invocation, /, job: str) -> int:
 
 
 def _last_words(client: Client, job: Job) -> list[str]:
-    """Return what a training that failed, or had to begin anew, warned of and wrote last."""
+    """Return what a training that failed wrote last, or what one that died once said since."""
     if not trains(job) or job["state"] in ("succeeded", "cancelled"):
         return []
+    asked = last_words if job["state"] == "failed" else words_since_death
     try:
-        words = last_words(client, job["id"])
-        anew = any(word.startswith(ATTEMPT) for word in words)
-        return words if anew or job["state"] == "failed" else []
+        return asked(client, job["id"])
     except CliError as error:
         warn(f"What the trainer said last is not shown: {printable_lines(error.message)}")
         return []
@@ -81,6 +81,7 @@ def _show(job: Job, reasons: list[Reason], words: list[str]) -> None:
         if reason.hint:
             console.print(Padding(tried(reason.hint), (0, 0, 0, 2), expand=False))
     if words:
-        console.print(Padding("The trainer's last lines:", (0, 0, 0, 2), expand=False))
+        heading = LAST_LINES if job["state"] == "failed" else SINCE_DEATH
+        console.print(Padding(heading, (0, 0, 0, 2), expand=False))
     for word in words:
         console.print(Padding(printable(word), (0, 0, 0, 4), style=QUIET, expand=False))

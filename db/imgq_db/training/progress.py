@@ -72,8 +72,8 @@ class LogLine:
     said_at: datetime.datetime
 
 
-def progress_from_row(row: Any, *, succeeded: bool) -> TrainingProgress:
-    """Build the value from a row with PROGRESS_COLUMNS."""
+def progress_from_row(row: Any, *, running: bool, succeeded: bool) -> TrainingProgress:
+    """Build the value from a row with PROGRESS_COLUMNS. running, succeeded: the job's state."""
     return TrainingProgress(
         images=row.training_images,
         stage=row.training_stage,
@@ -84,7 +84,7 @@ def progress_from_row(row: Any, *, succeeded: bool) -> TrainingProgress:
         epoch=row.training_epoch,
         epochs=row.training_epochs,
         fraction=1.0 if succeeded else _unfinished(row.training_fraction),
-        eta_seconds=None if succeeded else row.training_eta_seconds,
+        eta_seconds=row.training_eta_seconds if running else None,
         train_loss=row.training_train_loss,
         val_loss=row.training_val_loss,
         macro_f1=row.training_macro_f1,

@@ -161,6 +161,7 @@ def test_acting_on_a_training_needs_the_scope_too(
 def test_progress_of_a_training_is_shown(
     api: Api, training: Job, execute: Callable[..., None]
 ) -> None:
+    execute("UPDATE job SET state = 'running', started_at = imgq_now()")
     execute(
         "UPDATE training SET stage = 'finetune', epoch = 3, epochs = 8, fraction = 0.5,"
         " eta_seconds = 60, train_loss = 0.25, val_loss = 0.5, macro_f1 = 0.75, images = 90,"

@@ -176,6 +176,28 @@ def test_why_tells_of_attempts_that_died(
     assert (line in imgq("why", UID).stdout) == shown
 
 
+def test_why_tells_what_a_training_said_since_an_attempt_died(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    lines = [
+        said("warning", "Attempt 1 ended by SIGKILL."),
+        said("info", "Few pictures."),
+        said("warning", "Attempt 2 ended by SIGKILL."),
+        said("output", "last of 2"),
+        *(said("info", f"line {number}") for number in range(30)),
+    ]
+    server.on("GET", JOB, Answer(make_training("running")))
+    server.on("GET", "/v1/workers", Answer({"items": [], "next_cursor": None}))
+    server.on("GET", f"{JOB}/log", Answer({"items": lines, "next_cursor": None}))
+    shown = imgq("why", UID).stdout.splitlines()
+
+    began = shown.index("  An attempt of it died, and it goes on; its log since then:")
+    assert [line.strip() for line in shown[began + 1 :]] == [
+        "Attempt 2 ended by SIGKILL.",
+        *(f"line {number}" for number in range(10, 30)),
+    ]
+
+
 def test_a_server_that_is_away_for_a_moment_loses_no_epoch(
     server: FakeServer, imgq: Imgq, make_training: Make
 ) -> None:

@@ -13,6 +13,7 @@ from tests.integration.db.training.told import (
     epoch,
 )
 
+from imgq_db.cancelling import cancel_job
 from imgq_db.jobs import get_job
 from imgq_db.training.events import (
     LOG_LINES,
@@ -83,6 +84,17 @@ def test_only_a_training_that_succeeded_is_done_wholly(
     finish_training(engine, lease, NEW, JUDGED)
     ended = get_job(engine, job.uid).training
     assert ended is not None and ended.fraction == 1.0
+
+
+def test_a_training_that_is_cancelled_has_no_time_left_to_take(
+    engine: Engine, training: Jobs, claimed: Claims
+) -> None:
+    job, lease = training(), claimed()
+    store_events(engine, lease, [replace(epoch(1), eta_seconds=60.0)])
+    running = get_job(engine, job.uid).training
+    cancelled = cancel_job(engine, job.uid).training
+    assert running is not None and cancelled is not None
+    assert (running.eta_seconds, cancelled.eta_seconds) == (60.0, None)
 
 
 def test_a_log_keeps_its_newest_lines(
