@@ -5,6 +5,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
+from imgq_api.archives import MEDIA_TYPE, send_folder
 from imgq_api.auth import needs
 from imgq_api.errors import NoTraining
 from imgq_api.openapi import Replies, sends, spec
@@ -78,6 +79,20 @@ def figures(job_id: UUID) -> Response:
     job = _training(job_id)
     folder = report_of_job(services().engine, services().settings, job_id)
     return send_figures(folder, f"job {job.uid}")
+
+
+@bp.get("/report.tar")
+@needs(Scope.READ)
+@spec.validate(
+    resp=Replies({200: None}, 401, 403, 404, 409, media=MEDIA_TYPE),
+    tags=TAGS,
+    operation_id="downloadReport",
+)
+def archive(job_id: UUID) -> Response:
+    """Download the report with its figures and every plot."""
+    job = _training(job_id)
+    folder = report_of_job(services().engine, services().settings, job_id)
+    return send_folder(folder, f"{job.uid}-report")
 
 
 def _last_seen(cursor: str | None) -> int:

@@ -53,6 +53,22 @@ def download_folder(client: Client, path: str, folder: Path, *, check: Check) ->
     return names
 
 
+def add_to_folder(client: Client, path: str, folder: Path) -> None:
+    """Unpack an archive of the server into a folder that may be there; each file is whole or not.
+
+    Files of the same names are replaced, others stay. Raises OSError, tarfile.TarError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=folder, prefix=".incoming-"))
+    try:
+        for name in _unpack(_download(client, path, staging), staging / "folder"):
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (staging / "folder" / name).replace(place)
+    finally:
+        shutil.rmtree(staging)
+
+
 def check_artifact(digest: str) -> Check:
     """Return a check that an artifact is the one with this digest, every byte of it."""
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from imgq_cli.archives import add_to_folder
 from imgq_cli.client import Client
 from imgq_cli.errors import ExportFailed, UsageFault
 from imgq_cli.formats import short_id
 from imgq_cli.shapes import Job
 from imgq_cli.terminal import warn
-from imgq_cli.whole_files import whole_file
 
-PAGE_FILE, FIGURES_FILE = "report.html", "report.json"
+PAGE_FILE = "report.html"
 
 
 def check_report_folder(folder: Path) -> None:
     """Raise UsageFault unless a report could be written into this folder, made if need be."""
     if folder.exists() and not folder.is_dir():
         raise UsageFault(
-            f"{folder} is a file: a report is a folder with {PAGE_FILE} and {FIGURES_FILE}.",
+            f"{folder} is a file: a report is a folder with {PAGE_FILE}, its figures and plots.",
             hint=f"-o {folder.with_suffix('')}-report",
         )
     above = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
@@ -38,20 +39,13 @@ def save_reports(client: Client, job: Job, folders: Sequence[Path]) -> list[Path
 
 
 def save_report(client: Client, uid: str, folder: Path) -> Path:
-    """Write a job's report into a folder and return its page's path; each file is whole or not."""
+    """Write a job's report with its figures and plots into a folder; return its page's path."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, name in (("report", PAGE_FILE), ("report.json", FIGURES_FILE)):
-            _save(client, f"/v1/jobs/{uid}/{path}", folder / name)
-    except OSError as error:
+        add_to_folder(client, f"/v1/jobs/{uid}/report.tar", folder)
+    except (OSError, tarfile.TarError) as error:
+        why = getattr(error, "strerror", None) or error
         raise ExportFailed(
-            f"The report was not written: {error.strerror or error}. It is safe on the server.",
+            f"The report was not written: {why}. It is safe on the server.",
             hint=f"imgq watch {short_id(uid)} -o OTHER",
         ) from error
     return folder / PAGE_FILE
-
-
-def _save(client: Client, url: str, path: Path) -> None:
-    with client.download(url) as pieces, whole_file(path) as file:
-        for piece in pieces:
-            file.write(piece)

@@ -23,7 +23,8 @@ def report_option(command: Command) -> Command:
     """Give a command --output, which saves the report."""
     option = click.option(
         "--output", "-o", type=Place(), metavar="DIR", panel="Waiting",
-        help="Write report.html and report.json into DIR at the end. Implies --wait.",
+        help="Write the report into DIR at the end: a page, its figures, and every plot. "
+        "Implies --wait.",
     )  # fmt: skip
     return option(command)
 

@@ -23,8 +23,8 @@ from imgq_cli.tracking import track
 @click.command("watch")
 @click.argument("job")
 @click.option("--output", "-o", type=Place(), metavar="DIR",
-              help="Of a train or evaluate job: write report.html and report.json into DIR at the "
-              "end.")  # fmt: skip
+              help="Of a train or evaluate job: write the report into DIR at the end: a page, its "
+              "figures, and every plot.")  # fmt: skip
 @click.option("--timeout", type=Duration(), metavar="2h",
               help="Stop watching after so long; the job goes on.")  # fmt: skip
 @pass_invocation

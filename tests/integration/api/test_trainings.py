@@ -1,6 +1,8 @@
 """Train and evaluate jobs over REST: accepting, following, and what they leave."""
 
+import io
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -293,6 +295,17 @@ def test_figures_of_a_report_are_json(api: Api, judged: Job) -> None:
     assert (response.content_type, response.json["format"]) == ("application/json", "imgq-report/1")
 
 
+def test_report_is_sent_whole(api: Api, judged: Job, settings: Settings) -> None:
+    plot = settings.data_dir / "reports" / "ab" / "plots" / "curves.svg"
+    plot.parent.mkdir()
+    plot.write_text("<svg/>")
+    sent = api("GET", f"/v1/jobs/{judged.uid}/report.tar", buffered=True)
+
+    assert sent.content_type == "application/x-tar"
+    with tarfile.open(fileobj=io.BytesIO(sent.data)) as archive:
+        assert archive.getnames() == ["plots/curves.svg", "report.html", "report.json"]
+
+
 @pytest.mark.parametrize("name", ["report", "report.json"])
 def test_report_that_is_gone_is_not_found(
     api: Api, judged: Job, settings: Settings, name: str
@@ -312,12 +325,12 @@ def test_running_training_has_no_report(api: Api, training: Job) -> None:
     assert problem(api("GET", f"/v1/jobs/{training.uid}/report")) == (404, "report-not-found")
 
 
-@pytest.mark.parametrize("part", ["epochs", "log", "report", "report.json"])
+@pytest.mark.parametrize("part", ["epochs", "log", "report", "report.json", "report.tar"])
 def test_classify_job_has_no_training(api: Api, job: Job, part: str) -> None:
     assert problem(api("GET", f"/v1/jobs/{job.uid}/{part}")) == (409, "no-training")
 
 
-@pytest.mark.parametrize("part", ["epochs", "log", "report", "report.json"])
+@pytest.mark.parametrize("part", ["epochs", "log", "report", "report.json", "report.tar"])
 def test_unknown_job_has_no_training(api: Api, unknown_id: UUID, part: str) -> None:
     assert problem(api("GET", f"/v1/jobs/{unknown_id}/{part}")) == (404, "job-not-found")
 

@@ -1,15 +1,14 @@
 """`imgq models`: promotions, the way back, files and deletions."""
 
 import hashlib
-import io
 import json
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
+from tests.unit.cli.packed import tar
 
 from imgq_cli.exits import Exit
 from imgq_cli.fakes import Answer, FakeServer
@@ -140,26 +139,16 @@ def test_a_rollback_names_the_version_that_it_leaves(server: FakeServer, imgq: I
     assert server.requests[1].body == {"version": 4}
 
 
-def tar(**files: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name.replace("__", "/").replace("_json", ".json"))
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 @pytest.fixture
 def artifact() -> dict[str, bytes]:
     weights = {"file": "weights", "sha256": hashlib.sha256(b"heavy").hexdigest()}
-    return {"model_json": json.dumps({"weights": weights}).encode(), "weights": b"heavy"}
+    return {"model.json": json.dumps({"weights": weights}).encode(), "weights": b"heavy"}
 
 
 @pytest.fixture
 def exporting(server: FakeServer, artifact: dict[str, bytes]) -> Callable[[bytes], None]:
     def script(archive: bytes) -> None:
-        digest = hashlib.sha256(artifact["model_json"]).hexdigest()
+        digest = hashlib.sha256(artifact["model.json"]).hexdigest()
         server.on("GET", VERSION, Answer({"digest": digest}))
         server.on("GET", f"{VERSION}/artifact", Answer(archive))
 
@@ -169,7 +158,7 @@ def exporting(server: FakeServer, artifact: dict[str, bytes]) -> Callable[[bytes
 def test_an_export_is_a_whole_folder(
     imgq: Imgq, exporting: Callable[[bytes], None], artifact: dict[str, bytes], tmp_path: Path
 ) -> None:
-    exporting(tar(**artifact))
+    exporting(tar(artifact))
     result = imgq("models", "export", "birds:4", "-o", tmp_path / "out")
     assert (result.exit_code, result.stdout) == (Exit.OK, f"{tmp_path / 'out'}\n")
     assert {each.name for each in (tmp_path / "out").iterdir()} == {"model.json", "weights"}
@@ -178,7 +167,7 @@ def test_an_export_is_a_whole_folder(
 
 
 @pytest.mark.parametrize(
-    "change", [{"weights": b"light"}, {"..__..__evil": b"x"}, {"model_json": b"{}"}]
+    "change", [{"weights": b"light"}, {"../../evil": b"x"}, {"model.json": b"{}"}]
 )
 def test_a_damaged_export_leaves_nothing(
     change: dict[str, bytes],
@@ -187,7 +176,7 @@ def test_a_damaged_export_leaves_nothing(
     artifact: dict[str, bytes],
     tmp_path: Path,
 ) -> None:
-    exporting(tar(**{**artifact, **change}))
+    exporting(tar({**artifact, **change}))
     result = imgq("models", "export", "birds:4", "-o", tmp_path / "files" / "out")
     assert result.exit_code == Exit.USAGE  # the folder above is not there
     (tmp_path / "files").mkdir()
@@ -201,7 +190,7 @@ def test_another_format_is_awaited(
 ) -> None:
     comparing("succeeded", alias(4))
     server.on("POST", f"{VERSION}/exports", Answer({"job": UID}, 202))
-    server.on("GET", f"{VERSION}/artifact", Answer(tar(parity_json=b"{}")))
+    server.on("GET", f"{VERSION}/artifact", Answer(tar({"parity.json": b"{}"})))
     result = imgq("models", "export", "birds:4", "--format", "onnx", "-o", tmp_path / "out")
     assert (result.exit_code, result.stdout) == (Exit.OK, f"{tmp_path / 'out'}\n")
     assert server.requests[-1].query == {"format": ["onnx"]}
@@ -220,7 +209,7 @@ def test_a_format_that_cannot_be_written_says_why(
 
 
 def test_a_report_is_a_folder(server: FakeServer, imgq: Imgq, tmp_path: Path) -> None:
-    server.on("GET", f"{VERSION}/report.tar", Answer(tar(plots__a=b"<svg/>")))
+    server.on("GET", f"{VERSION}/report.tar", Answer(tar({"plots/a": b"<svg/>"})))
     result = imgq("models", "report", "birds:4", "-o", tmp_path / "out")
     assert result.stdout == f"{tmp_path / 'out' / 'report.html'}\n"
     assert (tmp_path / "out" / "plots" / "a").read_bytes() == b"<svg/>"

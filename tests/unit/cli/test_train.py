@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from tests.unit.cli.packed import tar
 
 from imgq_cli.exits import Exit
 from imgq_cli.fakes import Answer, FakeServer
@@ -49,6 +50,7 @@ LOG = [
     {"level": "warning", "message": "One class is\nsmall.", "said_at": "2026-11-01T10:00:01.5Z"},
     {"level": "output", "message": "noise", "said_at": "2026-11-01T10:00:00Z"},
 ]
+REPORT = {"plots/curves.svg": b"<svg/>", "report.html": b"<p>birds", "report.json": b"{}"}
 FIRST = "Fine-tuning   epoch 1/8  loss 0.500  macro-F1 0.250  210 img/s"
 
 
@@ -76,8 +78,7 @@ def training(server: FakeServer, make_training: Make) -> FakeServer:
     )
     server.on("GET", f"{JOB}/epochs", page(EPOCHS[:2]), page(EPOCHS))
     server.on("GET", f"{JOB}/log", page(LOG, "c"), page([], "c"), page([]))
-    server.on("GET", f"{JOB}/report", Answer(b"<title>birds</title>"))
-    server.on("GET", f"{JOB}/report.json", Answer(b"{}"))
+    server.on("GET", f"{JOB}/report.tar", Answer(tar(REPORT)))
     return server
 
 
@@ -210,15 +211,16 @@ def test_the_end_tells_the_model_its_figures_and_the_verdict(
 def test_the_report_is_saved_where_it_is_wanted(
     training: FakeServer, imgq: Imgq, birds: Path
 ) -> None:
-    result = imgq("train", birds, "--by-reference", "-o", "out/report")
+    folder = Path("out/report")
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").touch()
+    (folder / "report.json").write_text("of the one before")
+    result = imgq("train", birds, "--by-reference", "-o", folder)
 
-    assert Path("out/report/report.html").read_bytes() == b"<title>birds</title>"
-    assert Path("out/report/report.json").read_bytes() == b"{}"
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.*")}
+    assert found.pop("notes.txt").is_file()
+    assert {name: path.read_bytes() for name, path in found.items()} == REPORT
     assert "Written to out/report/report.html" in result.stderr
-    assert sorted(path.name for path in Path("out/report").iterdir()) == [
-        "report.html",
-        "report.json",
-    ]
 
 
 def test_a_report_needs_a_folder_before_anything_is_submitted(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from tests.unit.cli.packed import tar
 
 from imgq_cli.exits import Exit
 from imgq_cli.fakes import Answer, FakeServer
@@ -122,12 +123,12 @@ def test_watch_saves_the_report_of_a_job_that_has_ended(
     server.on("GET", JOB, Answer(make_training("succeeded", result=RESULT)))
     for part in ("epochs", "log"):
         server.on("GET", f"{JOB}/{part}", Answer({"items": [], "next_cursor": None}))
-    for part in ("report", "report.json"):
-        server.on("GET", f"{JOB}/{part}", Answer(b"it"))
+    files = {"plots/confusion.png": b"dots", "report.html": b"it"}
+    server.on("GET", f"{JOB}/report.tar", Answer(tar(files)))
     result = imgq("watch", UID, "-o", "report")
 
     assert result.exit_code == Exit.OK
-    assert Path("report/report.html").read_bytes() == b"it"
+    assert {name: Path("report", name).read_bytes() for name in files} == files
 
 
 def test_watch_refuses_to_save_a_report_of_labels(
