@@ -20,7 +20,7 @@ from imgq_db.leases import is_over, was_set_back
 from imgq_db.ledger import LedgerRow, RowStatus, total_status, write_rows
 from imgq_db.manifests import unpack_names
 from imgq_db.options import AUTO, ClassifyOptions
-from imgq_db.precisions import settle
+from imgq_db.precisions import settle_precision
 from imgq_db.stored_options import read_options
 
 
@@ -244,6 +244,8 @@ def finish_chunk(engine: Engine, lease: ChunkLease, rows: Sequence[LedgerRow]) -
     if len(rows) != len(lease.names):
         raise ValueError(f"{len(rows)} rows for {len(lease.names)} images")
     subject = str(lease.job_uid)
+    if not lease.settled:  # on its own: a process that is stopped below would hold the job's row
+        settle_precision(engine, lease.job_id, lease.precision)
     try:
         with engine.begin() as connection:
             failpoint("finish.before_fence", subject)
@@ -270,8 +272,6 @@ def _write(connection: Connection, lease: ChunkLease, rows: Sequence[LedgerRow])
     )
     if fenced.rowcount != 1:
         raise LeaseLost(f"chunk {lease.chunk_id} of job {lease.job_uid}")
-    if not lease.settled:
-        settle(connection, lease.job_id, lease.precision)
     failpoint("finish.after_fence", str(lease.job_uid))
     write_rows(
         connection,

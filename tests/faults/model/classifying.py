@@ -206,7 +206,7 @@ class Job:
 
     def held(self, now: datetime) -> bool:
         """Whether somebody may still compute for a chunk that was cancelled."""
-        return any(c.cancelled_under and c.cancelled_under.until > now for c in self.chunks)
+        return any(c.cancelled_under and c.cancelled_under.until >= now for c in self.chunks)
 
     def suspect(self, image: int, died: UUID, *, explained: bool, alone: bool) -> None:
         """Note that a process died while it decoded a picture, unless that was cancelled."""

@@ -21,6 +21,10 @@ class HeldCommit:
     def as_engine(self) -> Engine:
         return cast(Engine, self)
 
+    def connect(self) -> Connection:
+        """Lend a connection for what is committed at once."""
+        return self.engine.connect()
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         connection = self.engine.connect()

@@ -93,7 +93,7 @@ class TrainJob:
     def close(self, now: datetime) -> bool:
         """End a job that was cancelled, unless somebody may still compute for it."""
         under = self.cancelled_under
-        if self.state != "cancelling" or (under and under.until > now):
+        if self.state != "cancelling" or (under and under.until >= now):
             return False
         self.state = "cancelled"
         return True

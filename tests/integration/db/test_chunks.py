@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, text
+from tests.faults.model.held_commits import HeldCommit
 
 from imgq_db.cancelling import cancel_chunks, cancel_job
 from imgq_db.chunks import (
@@ -24,7 +25,7 @@ from imgq_db.chunks import (
 from imgq_db.counting import store_counters
 from imgq_db.errors import LeaseLost
 from imgq_db.failures import Failure, FailureKind, fail_chunk
-from imgq_db.jobs import Job, Priority, get_job
+from imgq_db.jobs import Job, JobState, Priority, get_job
 from imgq_db.ledger import LedgerRow
 from imgq_db.precisions import OtherPrecision, settle_precision
 from imgq_db.sources import FILE_ROOT
@@ -154,6 +155,17 @@ def test_who_is_ready_first_settles_a_precision_that_was_left_open(
         ("bf16", True),
     ]
     assert get_job(engine, job.uid).precision == "bf16"
+
+
+def test_a_process_stopped_at_its_commit_keeps_nobody_from_the_job(
+    engine: Engine, listed: Jobs, claim: Claim, rows: Rows
+) -> None:
+    job, stopped = listed(1, 1), HeldCommit(engine)
+    lease = claim()
+    finish_chunk(stopped.as_engine(), lease, rows(lease))
+    assert (lease.settled, get_job(engine, job.uid).precision) == (False, "exact")
+    assert cancel_job(engine, job.uid).state is JobState.CANCELLING  # it would wait for its row
+    stopped.drop()
 
 
 def test_a_worker_that_computes_nothing_claims_and_settles_nothing(
