@@ -168,10 +168,13 @@ def _figures(scored: Scored, counts: Tally, shares: ClassShares, areas: _Areas) 
 
 def _intervals(matrix: Indices, *, seed: int) -> Intervals:
     drawn = resample(matrix, seed=seed)
+    accuracy = _ends(percentile_interval(drawn.accuracy))
+    wilson = wilson_interval(int(matrix.trace()), int(matrix.sum()))
     return Intervals(
         resamples=RESAMPLES,
-        accuracy=_ends(percentile_interval(drawn.accuracy)),
-        accuracy_wilson=wilson_interval(int(matrix.trace()), int(matrix.sum())),
+        accuracy=accuracy,
+        accuracy_wilson=wilson,
+        accuracy_widest=(min(accuracy[0], wilson[0]), max(accuracy[1], wilson[1])),
         balanced_accuracy=_ends(percentile_interval(drawn.balanced_accuracy)),
         macro_f1=_ends(percentile_interval(drawn.macro_f1)),
     )

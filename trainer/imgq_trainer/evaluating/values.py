@@ -61,20 +61,16 @@ class Figures:
 
 @validated(frozen=True, slots=True, config=_STRICT)
 class Intervals:
-    """95 %: percentiles of bootstrap resamples of the pictures, but for accuracy_wilson."""
+    """95 %: percentiles of bootstrap resamples of the pictures, where nothing else is said."""
 
     resamples: Count
     accuracy: Interval
     accuracy_wilson: Interval
+    #: from the lower to the upper end of both: if all of a few pictures are right, resamples of
+    #: them are too, and the bootstrap alone would be sure of it
+    accuracy_widest: Interval
     balanced_accuracy: Interval
     macro_f1: Interval
-
-    @property
-    def accuracy_widest(self) -> Interval:
-        """Both intervals of the accuracy: if all of a few pictures are right, resamples of them
-        are too, and the bootstrap alone would be sure of it."""
-        (low, high), (least, most) = self.accuracy, self.accuracy_wilson
-        return min(low, least), max(high, most)
 
 
 @validated(frozen=True, slots=True, config=_STRICT)

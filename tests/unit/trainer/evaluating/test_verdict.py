@@ -1,5 +1,7 @@
 """What is said of models whose fault is known, since it was planted."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -184,6 +186,17 @@ def test_a_model_that_has_two_pictures_right_is_not_praised() -> None:
         " 100 % right against 50 %."
     )
     assert found.intervals.accuracy == (1, 1) and found.intervals.accuracy_widest[0] < 0.4
+
+
+def test_the_interval_that_is_shown_holds_both_and_is_in_the_report() -> None:
+    truth = np.arange(45) % 3
+    wrong = np.where(np.arange(45) < 5, (truth + 1) % 3, truth)
+    found = judged(model(truth, np.eye(3)[wrong] * 9.0))
+    told: Any = found.to_json()["intervals"]
+    (low, high), (least, most) = found.intervals.accuracy, found.intervals.accuracy_wilson
+
+    assert least < low and most < high
+    assert told["accuracy_widest"] == [least, high]
 
 
 def test_eight_pictures_cannot_show_that_a_model_is_better_and_it_is_not_called_no_better() -> None:
