@@ -17,6 +17,11 @@ def version_path(name: str, version: int) -> str:
     return f"/v1/models/{quote(name, safe='')}/versions/{version}"
 
 
+def export_command(ref: str, form: str) -> str:
+    """Return what saves a version in another format."""
+    return f"imgq models export {ref} --format {form} -o DIR"
+
+
 def get_alias(client: Client, name: str, alias: str) -> Body:
     """Return an alias with its history, newest first."""
     found: Body = client.get(_alias_path(name, alias))

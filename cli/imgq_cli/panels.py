@@ -168,11 +168,13 @@ def _problem(job: Job) -> Iterator[Field]:
 
 
 def source_text(job: Job) -> str:
-    """Return where a job's pictures are, as a person would write it."""
+    """Return where a job's pictures are, or what names them, as a person would write it."""
     from urllib.parse import unquote
 
     uri = job.get("source", {}).get("uri", "–")
-    return unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
+    place = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
+    manifest = job.get("options", {}).get("manifest")
+    return f"{place.rstrip('/')}/{manifest}" if manifest else place
 
 
 def job_table(jobs: Iterable[Job], *, width: int) -> RenderableType:

@@ -9,7 +9,7 @@ from imgq_cli.errors import CliError
 from imgq_cli.exits import Exit
 from imgq_cli.formats import short_id
 from imgq_cli.invocation import Invocation
-from imgq_cli.model_calls import export_version, get_alias, move_alias
+from imgq_cli.model_calls import export_command, export_version, get_alias, move_alias
 from imgq_cli.model_panels import comparison_sentence
 from imgq_cli.shapes import Job
 from imgq_cli.terminal import note
@@ -75,7 +75,12 @@ def await_export(
     note(f"{version[0]}:{version[1]} is written as {form} (job {short_id(uid)}).")
     job = track(client, invocation, uid, timeout_seconds=timeout_seconds, one_document=True)
     if job["state"] != "succeeded":
-        raise _unended(job, "The model was not exported", "The export still runs")
+        raise _unended(
+            job,
+            "The model was not exported",
+            "The export still runs; the same command goes on waiting, and saves the files",
+            command=export_command(f"{version[0]}:{version[1]}", form),
+        )
 
 
 def told(alias: dict[str, Any]) -> str:
@@ -84,7 +89,8 @@ def told(alias: dict[str, Any]) -> str:
     return f"{alias['name']}@{alias['alias']} is {alias['ref']}.{comparison_sentence(moved)}"
 
 
-def _unended(job: Job, failed: str, runs: str) -> CliError:
+def _unended(job: Job, failed: str, runs: str, *, command: str | None = None) -> CliError:
+    """command: what to do about a job that still runs, if not to watch it."""
     problem = job["error"] or {}
     short = short_id(job["id"])
     if job["state"] in EXIT_OF_STATE:
@@ -95,7 +101,7 @@ def _unended(job: Job, failed: str, runs: str) -> CliError:
             hint=problem.get("hint") or f"imgq why {short}",
             exit_code=code,
         )
-    return CliError(f"{runs}.", hint=f"imgq watch {short}", exit_code=Exit.STILL_RUNNING)
+    return CliError(f"{runs}.", hint=command or f"imgq watch {short}", exit_code=Exit.STILL_RUNNING)
 
 
 def _refused(name: str, alias: str, change: dict[str, Any]) -> CliError:

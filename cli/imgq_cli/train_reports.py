@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgq_cli.formats import count, duration, percent, short_id
+from imgq_cli.model_calls import export_command
 from imgq_cli.progress import STYLE_OF_STATE
 from imgq_cli.shapes import TERMINAL, Job, TrainResult, train_progress, train_result
 from imgq_cli.standings import FAILED, HEADINGS, STYLE_OF_STANDING, standing_of
@@ -102,6 +103,8 @@ def train_steps(job: Job, outputs: Sequence[Path] = ()) -> Iterator[tuple[str, s
         yield "run again", f"imgq retry {uid}"
     elif job["kind"] == "train":
         yield from _version_steps(result, reported=bool(outputs))
+    elif form := job.get("options", {}).get("export"):
+        yield "save the files", export_command(result["model"], form)
     elif job["links"].get("report") and not outputs:
         yield "save the report", f"imgq watch {uid} -o report"
 

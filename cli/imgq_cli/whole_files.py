@@ -43,7 +43,8 @@ def _open_special(path: Path) -> BinaryIO:
     if number is None:
         return path.open("ab")
     # Opened anew it had an offset of its own, and who writes on would write over what is there.
-    sys.stdout.flush()
+    if sys.stdout is not None:  # it may have been closed for this process
+        sys.stdout.flush()
     return os.fdopen(os.dup(number), "wb")
 
 

@@ -208,6 +208,18 @@ def test_a_format_that_cannot_be_written_says_why(
     assert "Try: pip install 'imgq[export]'" in result.stderr
 
 
+def test_an_export_that_takes_longer_says_how_to_save_it_later(
+    server: FakeServer, imgq: Imgq, comparing: Callable[..., None]
+) -> None:
+    comparing("running", alias(4))
+    server.on("POST", f"{VERSION}/exports", Answer({"job": UID}, 202))
+    asked = "models export birds:4 --format onnx -o out --timeout 1"
+    result = imgq(*asked.split())
+    assert result.exit_code == Exit.STILL_RUNNING
+    assert "the same command goes on waiting, and saves the files." in result.stderr
+    assert "Try: imgq models export birds:4 --format onnx -o DIR" in result.stderr
+
+
 def test_a_report_is_a_folder(server: FakeServer, imgq: Imgq, tmp_path: Path) -> None:
     server.on("GET", f"{VERSION}/report.tar", Answer(tar({"plots/a": b"<svg/>"})))
     result = imgq("models", "report", "birds:4", "-o", tmp_path / "out")

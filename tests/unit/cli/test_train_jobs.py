@@ -117,6 +117,30 @@ def test_jobs_of_every_kind_stand_in_one_table(
     assert "4/6" in rows[3]
 
 
+def test_a_manifest_is_the_source_of_its_training(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    options = {"name": "birds", "manifest": "lists/all.csv"}
+    job = make_training(options=options, source={"uri": "file:///data/a%20b"}, name=None)
+    server.on("GET", "/v1/jobs", Answer({"items": [job], "next_cursor": None}))
+    server.on("GET", JOB, Answer(job))
+
+    assert "train: /data/a b/lists/all.csv" in imgq("jobs").stdout
+    assert "/data/a b/lists/all.csv" in imgq("status", UID).stdout
+
+
+def test_an_export_that_was_watched_says_how_to_save_it(
+    server: FakeServer, imgq: Imgq, make_training: Make
+) -> None:
+    result = {"model": "birds:4", "metrics": {}, "verdict": []}
+    job = make_training("succeeded", kind="evaluate", options={"export": "onnx"}, result=result)
+    server.on("GET", JOB, Answer({**job, "links": {}}))
+    for part in ("epochs", "log"):
+        server.on("GET", f"{JOB}/{part}", Answer({"items": [], "next_cursor": None}))
+
+    assert "save the files  imgq models export birds:4 --format onnx" in imgq("watch", UID).stderr
+
+
 def test_watch_saves_the_report_of_a_job_that_has_ended(
     server: FakeServer, imgq: Imgq, make_training: Make
 ) -> None:
