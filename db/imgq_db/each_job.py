@@ -16,7 +16,7 @@ def for_each_job(ids: Iterable[int], step: Callable[[int], bool]) -> int:
         try:
             done += step(job_id)
         except Exception as error:
-            error.add_note(f"job {job_id}")
+            error.add_note(f"job.id {job_id}")
             if is_away(error):
                 raise
             failed.append(error)

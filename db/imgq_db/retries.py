@@ -22,17 +22,23 @@ LATERAL (SELECT q.job_id, q.image FROM prediction q WHERE q.job_id = c.job_id
 LATERAL (SELECT path FROM prediction q WHERE q.job_id = p.job_id AND q.image < p.image
     ORDER BY q.image DESC LIMIT 1) before
 """
-# Only rows of chunks in which something failed are read: a job has up to 10^8. The inner ORDER BY
-# keeps the two apart for the planner, which else may read the ledger from its beginning.
+# Only rows of chunks in which something failed are read: a job has up to 10^8. `few` are as many
+# chunks as fill a page; of the first one everything may have been seen, so it counts for nothing.
 _FAILED_PATHS = """
+WITH failing AS MATERIALIZED (
+    SELECT first_image, images, failed FROM chunk
+    WHERE job_id = :job_id AND failed > 0 AND first_image >= coalesce((SELECT max(first_image)
+        FROM chunk WHERE job_id = :job_id AND first_image <= :after), 0)
+    ORDER BY first_image LIMIT :limit + 1),
+few AS MATERIALIZED (
+    SELECT first_image, images, sum(failed) OVER (ORDER BY first_image) - failed
+        - first_value(failed) OVER (ORDER BY first_image) AS behind FROM failing)
 SELECT p.image, p.path
-FROM job j JOIN chunk c ON c.job_id = j.id AND c.failed > 0 AND c.first_image >= coalesce(
-    (SELECT max(o.first_image) FROM chunk o WHERE o.job_id = j.id AND o.first_image <= :after), 0),
-LATERAL (SELECT q.image, q.path FROM prediction q WHERE q.job_id = c.job_id
-    AND q.image >= c.first_image AND q.image < c.first_image + c.images AND q.image > :after
-    AND q.status = 1 ORDER BY q.image) p
-WHERE j.uid = :uid
-ORDER BY c.first_image, p.image LIMIT :limit
+FROM few, LATERAL (SELECT q.image, q.path FROM prediction q WHERE q.job_id = :job_id
+    AND q.image >= few.first_image AND q.image < few.first_image + few.images
+    AND q.image > :after AND q.status = 1 ORDER BY q.image) p
+WHERE few.behind < :limit
+ORDER BY p.image LIMIT :limit
 """
 
 
@@ -89,7 +95,9 @@ def failed_paths(
     after: the last image number seen, -1 at the start.
     """
     with engine.connect() as connection:
-        rows = connection.execute(text(_FAILED_PATHS), {"uid": uid, "after": after, "limit": limit})
+        job_id = connection.execute(text("SELECT id FROM job WHERE uid = :uid"), {"uid": uid})
+        keys = {"job_id": job_id.scalar(), "after": after, "limit": limit}
+        rows = connection.execute(text(_FAILED_PATHS), keys)
         return tuple((row.image, bytes(row.path)) for row in rows)
 
 

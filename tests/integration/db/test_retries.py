@@ -88,15 +88,48 @@ def test_failures_are_found_in_every_chunk(engine: Engine, patchy: Job) -> None:
 def test_only_rows_of_chunks_with_failures_are_read(
     engine: Engine, patchy: Job, query: str
 ) -> None:
-    values = {"uid": patchy.uid, "after": -1, "limit": 9}
+    keys = {"uid": patchy.uid, "job_id": patchy.id, "after": -1, "limit": 9}
+    assert read_by(engine, query, keys) == 2 + 2
+
+
+def read_by(engine: Engine, query: str, keys: dict[str, Any]) -> int:
+    """Return how many rows of the ledger a query reads."""
     with engine.begin() as connection:
         # The tables of a test are so small that nothing is faster than reading all of them.
         connection.execute(
             text("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
         )
         explain = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
-        [told] = connection.execute(explain, values).scalar_one()
-    assert sum(rows_read(told["Plan"])) == 2 + 2
+        [told] = connection.execute(explain, keys).scalar_one()
+    return sum(rows_read(told["Plan"]))
+
+
+@pytest.fixture
+def failing(engine: Engine, listed: Jobs, claim: Callable[[], ChunkLease]) -> Job:
+    """A job of twenty chunks of three images, all of which failed."""
+    job = listed(*[3] * 20)
+    for _ in range(20):
+        lease = claim()
+        finish_chunk(
+            engine,
+            lease,
+            [LedgerRow(name, RowStatus.FAILED, error_code="corrupt") for name in lease.names],
+        )
+    return job
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 60, 99])
+def test_page_by_page_every_failure_is_found_once(engine: Engine, failing: Job, limit: int) -> None:
+    found: list[int] = []
+    while page := failed_paths(engine, failing.uid, after=found[-1] if found else -1, limit=limit):
+        assert len(page) <= limit
+        found += [image for image, _ in page]
+    assert found == list(range(60))
+
+
+def test_a_page_reads_little_more_than_its_own_rows(engine: Engine, failing: Job) -> None:
+    keys = {"job_id": failing.id, "after": 10, "limit": 3}
+    assert read_by(engine, _FAILED_PATHS, keys) <= 3 * 3
 
 
 def test_a_job_without_failures_has_nothing_to_retry(engine: Engine, done: Jobs) -> None:

@@ -33,7 +33,7 @@ def test_the_others_have_their_turn_unless_the_database_is_away(
     with pytest.raises(type(error)) as raised:
         for_each_job([1, 2, 3], failing_at(error, 2, taken))
     assert (taken, raised.value) == (turns, error)
-    assert error.__notes__ == ["job 2"]
+    assert error.__notes__ == ["job.id 2"]
 
 
 def test_the_errors_of_several_jobs_are_told_together_and_each_names_its_job() -> None:
@@ -47,7 +47,7 @@ def test_the_errors_of_several_jobs_are_told_together_and_each_names_its_job() -
     with pytest.raises(ExceptionGroup) as raised:
         for_each_job([1, 2, 3], step)
     told = [(error, error.__notes__) for error in raised.value.exceptions]
-    assert told == [(errors[1], ["job 1"]), (errors[3], ["job 3"])]
+    assert told == [(errors[1], ["job.id 1"]), (errors[3], ["job.id 3"])]
 
 
 def test_those_are_counted_for_which_something_was_done() -> None:
