@@ -16,6 +16,8 @@ from imgq_db.settings import Settings
 AUTO, ANY_GPU, CPU = "auto", "cuda", "cpu"
 #: A worker that found every GPU taken looks again after so long.
 RETRY_SECONDS = 30
+#: So often the driver is asked in vain before the CPU is used meanwhile.
+ANSWERS_AWAITED = 3
 
 _log = structlog.get_logger(__name__)
 
@@ -92,6 +94,7 @@ class Devices:
         self._gpus = functools.cache(gpus)  # they stay what they are while this process lives
         self._retry_seconds = retry_seconds
         self._retry_at = 0.0
+        self._unanswered = 0
         self._lock: HeldLock | None = None
         self._more: list[HeldLock] = []
         self._last: str | None = None  # the GPU that the model may still be on
@@ -156,8 +159,10 @@ class Devices:
 
     def _find(self) -> str | None:
         self._drop_lock()
-        self._retry_at = time.monotonic() + self._retry_seconds  # also if they cannot be told
-        gpus = {gpu.uuid: gpu for gpu in self._gpus()}
+        try:
+            gpus = {gpu.uuid: gpu for gpu in self._gpus()}
+        except GpusTaken:
+            return self._without_answer()
         if not gpus:
             self._retry_at = float("inf")  # none will come while this process lives
             return CPU if self._setting == AUTO else ANY_GPU
@@ -165,13 +170,22 @@ class Devices:
             self._engine, sorted(gpus, key=lambda uuid: uuid != self._last)
         )
         if self._lock is None:
+            self._retry_at = time.monotonic() + self._retry_seconds
             instead = CPU if self._setting == AUTO else None
             _log.warning("gpus_all_taken", gpus=len(gpus), instead=instead)
             return instead
-        self._retry_at, self._last = 0.0, self._lock.name
+        self._last = self._lock.name
         device = gpus[self._last].device
         _log.info("gpu_taken", device=device, uuid=self._last)
         return device
+
+    def _without_answer(self) -> str | None:
+        """Wait for an answer, and then for the next; work on the CPU meanwhile if there is none."""
+        self._retry_at = time.monotonic() + self._retry_seconds
+        self._unanswered += 1
+        instead = CPU if self._setting == AUTO and self._unanswered >= ANSWERS_AWAITED else None
+        _log.warning("gpus_unknown", instead=instead)
+        return instead
 
     def _drop_lock(self) -> None:
         if self._lock is not None:

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 import structlog
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from imgq_db.engine import make_engine
 from imgq_db.settings import Settings
+from imgq_workers import devices as devices_module
 from imgq_workers.devices import Devices, Gpu, GpuLost, GpusTaken, list_gpus
 from imgq_workers.models import LoadedModels
 
@@ -221,6 +223,52 @@ def test_gpus_that_could_not_be_told_are_looked_for_again_after_a_while(
             devices.take()
     assert hasty.take() == "cuda:0"
     hasty.give_back()
+
+
+@pytest.mark.parametrize(("device", "instead"), [("auto", "cpu"), ("cuda", "none")])
+def test_the_cpu_is_used_meanwhile_if_nobody_tells_the_gpus(
+    settings: Settings, engine: Engine, device: str, instead: str
+) -> None:
+    silent = True
+
+    def probe() -> Sequence[Gpu]:
+        if silent:
+            raise GpusTaken
+        return TWO
+
+    chosen = settings.model_copy(update={"device": device})
+    devices = Devices(engine, chosen, gpus=probe, retry_seconds=0)
+
+    def taken() -> str:
+        try:
+            return devices.take()
+        except GpusTaken:
+            return "none"
+
+    assert [taken() for _ in range(4)] == ["none", "none", instead, instead]
+    silent = False
+    assert taken() == "cuda:0"
+    devices.give_back()
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_database_that_was_away_costs_no_further_wait_for_a_gpu(
+    make: Make,
+    lose_connections: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("connect", {}, ConnectionError("refused"))
+
+    worker = make(device, retry_seconds=3600)
+    assert worker.take() == "cuda:0"
+    lose_connections()
+    with monkeypatch.context() as outage, pytest.raises(OperationalError):
+        outage.setattr(devices_module, "hold_first_free", away)
+        worker.take()
+
+    assert worker.take() == "cuda:0"
 
 
 def test_a_training_takes_no_more_gpus_than_it_may(make: Make) -> None:

@@ -31,7 +31,8 @@ def probe_gpus() -> tuple[Gpu, ...]:
         ).stdout
         return tuple(Gpu(*each) for each in json.loads(told))
     except (subprocess.SubprocessError, OSError, ValueError, TypeError) as error:
-        _log.warning("gpus_not_probed", error=str(error))
+        said = (getattr(error, "stderr", None) or "").strip().rpartition("\n")[2]
+        _log.warning("gpus_not_probed", error=str(error), said=said)
         raise GpusTaken from error
 
 
