@@ -53,6 +53,8 @@ class Networks:
     cuts: list[str] = field(default_factory=list)
     _made: dict[int, list[Candidate]] = field(default_factory=dict)
     _failed: set[int] = field(default_factory=set)
+    #: whose first turn took more than its share of the time: one epoch did
+    _beyond: set[int] = field(default_factory=set)
     #: seconds an epoch, by trainer
     _paces: dict[int, float] = field(default_factory=dict)
     _stage: Stage | None = None
@@ -103,6 +105,8 @@ class Networks:
             enough = epochs >= self._made[place][0].epochs
             return replace(course, epochs=epochs, stop_after=epochs) if enough else None
         epochs = min(int(left / self._shares(place) / pace), course.epochs)
+        if not epochs:
+            self._beyond.add(place)
         if left * HOPE < pace and (self.others or self._made):
             each = f"an epoch takes about {pace:,.0f} s" if pace < math.inf else "it is too large"
             self._cut(f"There was no time for {course.stage}: {each}.")
@@ -151,7 +155,7 @@ class Networks:
         if made.cut_off:
             self._cut(f"The time was over in epoch {behind} of {wanted} of {which}.")
         elif made.epochs < wanted:
-            kept = "" if number else self._kept(place)
+            kept = "" if number or place in self._beyond else self._kept(place)
             self._cut(f"There was time for {made.epochs} of {wanted} epochs of {which}{kept}.")
 
     def _begun(self, course: Course) -> bool:

@@ -135,6 +135,13 @@ def test_a_schedule_is_shortened_to_its_share_of_the_time(bench: Bench) -> None:
     )
 
 
+def test_nothing_is_said_to_be_kept_when_one_epoch_takes_more_than_its_share(bench: Bench) -> None:
+    networks = bench.train(20)
+
+    assert bench.large.trained == [("finetune-0", 1)]
+    assert networks.cuts[0] == "There was time for 1 of 10 epochs of finetune, seed 1 of 3."
+
+
 def test_a_pace_that_was_measured_is_that_of_the_whole_team(bench: Bench) -> None:
     bench.loop = replace(bench.loop, team=Alone(count=4))
 
