@@ -36,7 +36,8 @@ def _came_to(job: Job) -> str:
     if job["kind"] == "train":
         unfit = ", but is not to be used" if _unfit(result) else ""
         return f": {result['model']} is registered{unfit}"
-    return f": {result['model']} is {_done_with(job)}{_on(result)}"
+    on = "" if job.get("options", {}).get("export") else _on(result)
+    return f": {result['model']} is {_done_with(job)}{on}"
 
 
 def _unfit(result: TrainResult) -> bool:

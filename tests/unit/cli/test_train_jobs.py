@@ -132,13 +132,15 @@ def test_a_manifest_is_the_source_of_its_training(
 def test_an_export_that_was_watched_says_how_to_save_it(
     server: FakeServer, imgq: Imgq, make_training: Make
 ) -> None:
-    result = {"model": "birds:4", "metrics": {}, "verdict": []}
+    result = {"model": "birds:4", "metrics": {"pictures": 8}, "verdict": []}
     job = make_training("succeeded", kind="evaluate", options={"export": "onnx"}, result=result)
     server.on("GET", JOB, Answer({**job, "links": {}}))
     for part in ("epochs", "log"):
         server.on("GET", f"{JOB}/{part}", Answer({"items": [], "next_cursor": None}))
 
-    assert "save the files  imgq models export birds:4 --format onnx" in imgq("watch", UID).stderr
+    watched = imgq("watch", UID).stderr
+    assert "birds:4 is written as onnx ·" in watched
+    assert "save the files  imgq models export birds:4 --format onnx -o DIR" in watched
 
 
 def test_watch_saves_the_report_of_a_job_that_has_ended(
