@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from threading import Event
-from uuid import UUID
 
 import structlog
 
@@ -14,7 +13,6 @@ from imgq_db.chunks import (
     release_chunk,
 )
 from imgq_db.closing import close_job
-from imgq_db.counting import store_counters
 from imgq_db.engine import is_outage
 from imgq_db.errors import LeaseLost, SourceNotAllowed
 from imgq_db.failures import Failure, FailureKind, fail_chunk
@@ -106,22 +104,6 @@ def _classify(context: WorkerContext, lease: ChunkLease, keeper: Keeper) -> bool
         _log.warning("results_dropped", images=len(lease.names))
         return False
     return True
-
-
-def count_chunk(context: WorkerContext, job_id: int, job_uid: UUID, *, images: int) -> None:
-    """Tell of a finished chunk, and close its job if it was the last one.
-
-    For a chunk that is held no longer: a job of 10^8 rows is counted for minutes.
-    """
-    with structlog.contextvars.bound_contextvars(job=str(job_uid)):
-        try:
-            context.presence.tell(job=job_uid, finished=images)
-            if not close_job(context.engine, job_id):
-                store_counters(context.engine, job_id)
-        except Exception as error:
-            if is_outage(error):
-                raise
-            _log.exception("chunk_not_counted")  # the reconciler counts it
 
 
 def _let_go(context: WorkerContext, lease: ChunkLease) -> None:

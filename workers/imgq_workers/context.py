@@ -20,6 +20,7 @@ from imgq_db.sources import readable_roots
 from imgq_trainer.crew import Crew
 from imgq_trainer.orphans import end_with_parent
 from imgq_workers.breadcrumbs import Breadcrumbs, untold_breadcrumbs
+from imgq_workers.counting import Counting
 from imgq_workers.crumb_files import leave_breadcrumbs
 from imgq_workers.devices import Devices
 from imgq_workers.models import LoadedModels
@@ -60,6 +61,7 @@ class WorkerContext:
     breadcrumbs: Breadcrumbs
     presence: Presence
     setbacks: Setbacks = field(default_factory=Setbacks)
+    counting: Counting = field(default_factory=Counting)
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -76,8 +78,8 @@ def make_context(
 ) -> WorkerContext:
     """Compose a worker's parts. watched: whether others are to explain this process's death."""
     owner, crew = new_uid(), Crew(settings.decode_threads or settings.torch_threads)
-    # Beside the crew: the loop, two lanes most often, and who keeps their leases.
-    engine = engine or make_engine(settings, role="worker", threads=crew.count + 5)
+    # Beside the crew: the loop, two lanes most often, who keeps their leases, and who counts.
+    engine = engine or make_engine(settings, role="worker", threads=crew.count + 6)
     worker_uid = UUID(os.environ[WORKER_UID]) if WORKER_UID in os.environ else new_uid()
     return WorkerContext(
         settings=settings,

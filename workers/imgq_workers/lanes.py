@@ -5,11 +5,11 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
-from typing import Any, Self
+from typing import Self
 
 from imgq_db.chunks import ChunkLease, Model
 from imgq_trainer.errors import DeviceBroken
-from imgq_workers.classifying import classify_chunk, count_chunk
+from imgq_workers.classifying import classify_chunk
 from imgq_workers.context import WorkerContext
 
 #: A worker stays with the model in its memory for so long while jobs of another one wait: loading
@@ -30,8 +30,7 @@ class Lanes:
     """The chunks that a process works on, each in a thread that waits for the crew.
 
     A chunk is begun when all pictures of the others are handed out to the crew, so that its
-    threads never wait for a claim or a commit. One lane more than that takes is enough. Jobs are
-    counted beside the lanes: that takes minutes where they are large, and no chunk is to wait.
+    threads never wait for a claim or a commit. One lane more than that takes is enough.
     """
 
     def __init__(self, context: WorkerContext) -> None:
@@ -41,8 +40,6 @@ class Lanes:
         self._most = min(1 + math.ceil(pictures / settings.chunk_size), MOST_LANES)
         self._threads = ThreadPoolExecutor(self._most, "lane")
         self._underway: list[_Lane] = []
-        self._counts = ThreadPoolExecutor(1, "count")
-        self._counting: list[Future[None]] = []
         self._model: Model | None = None
         self._model_since = 0.0
         #: how many chunks were finished
@@ -64,7 +61,6 @@ class Lanes:
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown()
-        self._counts.shutdown(cancel_futures=True)  # none is left unless something was raised
 
     def await_room(self) -> None:
         """Wait until another chunk can begin. Raises what a chunk's work raised."""
@@ -81,11 +77,6 @@ class Lanes:
         wait([lane.result for lane in self._underway])
         self._gather()
         return waited
-
-    def await_counts(self) -> None:
-        """Wait until every finished chunk is told of. Raises what that raised."""
-        wait(self._counting)
-        self._gather()
 
     def start(self, lease: ChunkLease) -> None:
         """Classify a chunk; one that holds suspects begins alone.
@@ -121,19 +112,15 @@ class Lanes:
         """Forget the chunks that are done, have them counted; raise what one of them raised."""
         done = [lane for lane in self._underway if lane.result.done()]  # asked once
         self._underway = [lane for lane in self._underway if lane not in done]
-        counted = [count for count in self._counting if count.done()]
-        self._counting = [count for count in self._counting if count not in counted]
+        errors = [error for lane in done if (error := lane.result.exception()) is not None]
         for lane in done:
             if lane.result.exception() is None and lane.result.result():
                 self._count(lane.lease)
-        ended: list[Future[Any]] = [*(lane.result for lane in done), *counted]
-        errors = [error for each in ended if (error := each.exception()) is not None]
         if errors:  # of several the one that ends the process
             raise next((each for each in errors if isinstance(each, DeviceBroken)), errors[0])
 
     def _count(self, lease: ChunkLease) -> None:
+        context = self._context
         self.finished += 1
-        job_id, job_uid, images = lease.job_id, lease.job_uid, len(lease.names)  # not all names
-        self._counting.append(
-            self._counts.submit(count_chunk, self._context, job_id, job_uid, images=images)
-        )
+        context.counting.add(context.engine, lease.job_id, lease.job_uid)
+        context.presence.tell(job=lease.job_uid, finished=len(lease.names))

@@ -55,7 +55,7 @@ def _work(context: WorkerContext) -> int:
         finally:
             lister.close()
         lanes.await_all()
-        lanes.await_counts()
+    context.counting.await_all()
     context.presence.tell(job=None)
     return lanes.finished
 

@@ -15,7 +15,7 @@ from imgq_db.crashes import HeldChunk
 from imgq_db.jobs import Job, JobState, get_job
 from imgq_db.ledger import LedgerRow
 from imgq_db.verifying import verify_job
-from imgq_workers import classifying, lanes
+from imgq_workers import counting, lanes
 from imgq_workers.context import WorkerContext
 from imgq_workers.leasekeeper import Keeper
 from imgq_workers.loop import work
@@ -162,7 +162,7 @@ def test_no_chunk_is_held_while_its_job_is_counted(
         held.append(trail.held)
         return close_job(engine, job_id)
 
-    monkeypatch.setattr(classifying, "close_job", look)
+    monkeypatch.setattr(counting, "close_job", look)
     paint_many(1)
     submit(folder)
     assert (work(both), held) == (1, [()])

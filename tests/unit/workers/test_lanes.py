@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from threading import Event, Timer
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,6 @@ from imgq_db.chunks import ChunkLease
 from imgq_db.crashes import Suspect
 from imgq_db.options import ClassifyOptions
 from imgq_trainer.errors import DeviceBroken
-from imgq_workers import lanes as lanes_module
 from imgq_workers.breadcrumbs import Breadcrumbs, untold_breadcrumbs
 from imgq_workers.lanes import Lanes, _Lane
 from imgq_workers.trails import MOST_CHUNKS
@@ -53,23 +53,34 @@ def crumbs() -> Breadcrumbs:
     return untold_breadcrumbs(owner=UUID(int=1), worker=UUID(int=2), threads=2)
 
 
+@dataclass
+class Told:
+    """What became of chunks, in the place of who counts jobs and of who tells of this process."""
+
+    counted: list[int] = field(default_factory=list)
+    images: int = 0
+
+    def add(self, _engine: object, job_id: int, _job_uid: UUID) -> None:
+        self.counted.append(job_id)
+
+    def tell(self, *, job: UUID, finished: int) -> None:
+        self.images += finished
+
+
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images were told of, chunk by chunk."""
-    counted: list[int] = []
-
-    def count(*_: object, images: int) -> None:
-        counted.append(images)
-
-    monkeypatch.setattr(lanes_module, "count_chunk", count)
-    return counted
+def told() -> Told:
+    return Told()
 
 
 @pytest.fixture
-def lanes(crumbs: Breadcrumbs, counted: list[int]) -> Iterator[Lanes]:
-    settings = SimpleNamespace(batch_size=32, chunk_size=256)
+def lanes(crumbs: Breadcrumbs, told: Told) -> Iterator[Lanes]:
     context: Any = SimpleNamespace(
-        settings=settings, crew=SimpleNamespace(runs_underway=4), breadcrumbs=crumbs
+        settings=SimpleNamespace(batch_size=32, chunk_size=256),
+        crew=SimpleNamespace(runs_underway=4),
+        engine=None,
+        breadcrumbs=crumbs,
+        counting=told,
+        presence=told,
     )
     with Lanes(context) as lanes:
         yield lanes
@@ -115,35 +126,7 @@ def test_no_chunk_begins_beside_one_that_failed_before(lanes: Lanes) -> None:
     assert (lanes.finished, lanes._underway) == (1, [])
 
 
-def test_no_chunk_waits_while_a_job_is_counted(
-    lanes: Lanes, counted: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    over = Event()
-
-    def count(*_: object, images: int) -> None:
-        assert over.wait(30)
-        counted.append(images)
-
-    monkeypatch.setattr(lanes_module, "count_chunk", count)
-    monkeypatch.setattr(lanes_module, "classify_chunk", lambda *_: True)
-    for chunk_id in range(2 * lanes._most):
-        lanes.start(lease(chunk_id, errors=1))
-        lanes.await_room()
-    assert (lanes.finished, lanes.only, counted) == (2 * lanes._most, None, [])
-    over.set()
-    lanes.await_counts()
-    assert counted == [1] * lanes.finished
-
-
-def test_what_a_count_raised_is_told_and_the_chunk_is_finished(
-    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def count(*_: object, images: int) -> None:
-        raise AWAY
-
-    monkeypatch.setattr(lanes_module, "count_chunk", count)
-    lanes._underway = [ended(True)]
+def test_finished_chunks_are_told_of_and_their_jobs_counted(lanes: Lanes, told: Told) -> None:
+    lanes._underway = [ended(True), ended(False), ended(True)]
     assert lanes.await_all()
-    with pytest.raises(ConnectionError):
-        lanes.await_counts()
-    assert lanes.finished == 1
+    assert (lanes.finished, told) == (2, Told([7, 7], 2))
