@@ -96,17 +96,21 @@ def _out_of_range(value: float, rule: Rule) -> Iterator[str]:
 
 
 def _refuse_name(name: str, known: Mapping[str, Rule], place: str) -> NoReturn:
-    near = [place + key for key in get_close_matches(name, known, 1)] or _elsewhere(name)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    everywhere = _places()
+    own = [place + key for key in get_close_matches(name, known, 1)]
+    others = [everywhere[key] for key in get_close_matches(name, everywhere, 1)]
+    near = everywhere[name] if name in everywhere else next(iter(own or others), "")
+    above = ", above the first [table]" if place and near in knobs() else ""
+    meant = f"; did you mean {near}{above}?" if near else ""
     raise PydanticCustomError(
         "knob", "has no key {name}{meant}", {"name": f"{place}{name}"[:200], "meant": meant}
     )
 
 
-def _elsewhere(name: str) -> list[str]:
-    """Return the knobs of any table that a name is nearest to; of equal ones the first table's."""
-    places: dict[str, str] = {}
+def _places() -> dict[str, str]:
+    """Return where each knob is; one that several tables have is in the first of them."""
+    places = {name: name for name in knobs()}
     for table, rule in knobs().items():
         for key in rule.get("knobs", ()):
             places.setdefault(key, f"{table}.{key}")
-    return [places[key] for key in get_close_matches(name, places, 1)]
+    return places

@@ -10,6 +10,7 @@ from typing import Any
 from imgq_cli.errors import CliError, NotFound, UsageFault
 
 EVERY_KNOB = "docs/training.md has a file with every knob"
+CONFIG = "#/options/config"
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
@@ -36,8 +37,14 @@ def read_config(path: Path | None) -> dict[str, Any]:
 
 def told_of_file(error: CliError, path: Path | None) -> CliError:
     """Return what a server said of the knobs as said of their file; other errors as they are."""
-    pointers = [fault.get("pointer") for fault in (error.problem or {}).get("errors") or ()]
-    if path is None or pointers != ["#/options/config"]:
+    if path is None:
+        return error
+    faults = (error.problem or {}).get("errors")
+    if not isinstance(faults, list) or [_pointer(fault) for fault in faults] != [CONFIG]:
         return error
     message = error.message.replace("options.config", str(path), 1)
     return CliError(message, hint=EVERY_KNOB, exit_code=error.exit_code, problem=error.problem)
+
+
+def _pointer(fault: object) -> object:
+    return fault.get("pointer") if isinstance(fault, dict) else None

@@ -64,6 +64,18 @@ def test_every_knob_that_the_trainer_knows_is_let_through() -> None:
     [
         ({"refitt": "no"}, "has no key refitt; did you mean refit?"),
         ({"probe": {"iteration": 3}}, "has no key probe.iteration; did you mean probe.iterations?"),
+        (
+            {"scratch": {"refit": "no"}},
+            "has no key scratch.refit; did you mean refit, above the first [table]?",
+        ),
+        (
+            {"finetune": {"image_size": 64}},
+            "has no key finetune.image_size; did you mean pictures.image_size?",
+        ),
+        (
+            {"probe": {"weights": ""}},
+            "has no key probe.weights; did you mean weights, above the first [table]?",
+        ),
         ({"mixup": 0.2}, "has no key mixup; did you mean finetune.mixup?"),
         ({"epocs": 3}, "has no key epocs; did you mean finetune.epochs?"),
         ({"lerning_rate": 1}, "has no key lerning_rate; did you mean finetune.learning_rate?"),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from imgq_cli.errors import NotFound, UsageFault
-from imgq_cli.train_configs import read_config
+from imgq_cli.errors import CliError, NotFound, UsageFault
+from imgq_cli.train_configs import read_config, told_of_file
 
 
 def test_tables_and_keys_arrive_as_they_are(tmp_path: Path) -> None:
@@ -43,3 +43,9 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         read_config(tmp_path / "no.toml")
+
+
+@pytest.mark.parametrize("errors", [None, [], "upstream is away", ["upstream is away"], [{}]])
+def test_an_error_of_anything_else_stays_as_it_is(tmp_path: Path, errors: object) -> None:
+    error = CliError("Bad gateway", problem={"errors": errors})
+    assert told_of_file(error, tmp_path / "k.toml") is error
