@@ -15,9 +15,6 @@ from .claiming_machine import ClaimingMachine
 from .classifying import LEASE_SECONDS, Job
 from .listing_machine import MOST_FILES, WORKER_ERROR
 
-#: Postgres ends a transaction that stands still for so long, and more.
-LONGEST_TRANSACTION_SECONDS = 600
-
 
 class ClassifyingMachine(ClaimingMachine):
     """… and jobs end, time passes, and the reconciler comes by."""
@@ -39,8 +36,6 @@ class ClassifyingMachine(ClaimingMachine):
 
     @rule(seconds=st.sampled_from([1, 29, 30, 31, 700]))
     def wait(self, seconds: int) -> None:
-        if seconds > LONGEST_TRANSACTION_SECONDS:
-            self._end_held_commits()
         self.clock.move(seconds)
 
     @rule()
@@ -79,13 +74,10 @@ class ClassifyingMachine(ClaimingMachine):
 
     def teardown(self) -> None:
         """Let healthy workers go on: every job must come to its end, with every file in it."""
-        self._end_held_commits()
-        if sys.exc_info()[0] is None:  # or the walk is red already
-            self._end_all()
-
-    def _end_held_commits(self) -> None:
         while self.world.held_up:
             self.go_on_to_the_commit(dies=True)
+        if sys.exc_info()[0] is None:  # or the walk is red already
+            self._end_all()
 
     def _end_all(self) -> None:
         for _ in range(20):
