@@ -126,7 +126,7 @@ def _unfit(job: Job) -> str | None:
     """Say that a job labels with a model that was found to be of no use."""
     if job.kind.trains or job.standing != FAILED:
         return None
-    return f"The report of {job.model} says not to use it: do not rely on these labels."
+    return f"The evaluation of {job.model} says not to use it: do not rely on these labels."
 
 
 def _disagrees(agreement: Agreement) -> str | None:

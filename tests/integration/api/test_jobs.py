@@ -104,7 +104,7 @@ def test_job_that_labels_with_a_model_that_failed_says_so(
     bad = NewVersion("0" * 64, "resnet18", ("a", "b"), {}, {"standing": "failed"})
     register_version(engine, "birds", bad)
     said = api("POST", "/v1/jobs", json={**new_job, "model": "birds"}).json["notice"]
-    assert said == "The report of birds:1 says not to use it: do not rely on these labels."
+    assert said == "The evaluation of birds:1 says not to use it: do not rely on these labels."
     judged = {"kind": "evaluate", "source": new_job["source"], "model": "birds"}
     assert api("POST", "/v1/jobs", json=judged).json["notice"] is None
 
