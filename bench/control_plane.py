@@ -11,7 +11,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -22,6 +22,7 @@ from sqlalchemy import text
 
 from bench.machine import describe_machine
 from bench.noop_stack import NoopStack, cpu_seconds, noop_stack
+from imgq_cli.stack.waiting import wait_until
 from imgq_db.cancelling import cancel_job
 from imgq_db.jobs import NewJob, create_job
 from imgq_db.verifying import verify_job
@@ -30,6 +31,8 @@ from imgq_workers.listing import Lister
 
 FILES_A_FOLDER, FOLDERS_A_CAMERA = 1_000, 20
 POLL_SECONDS = 0.1
+#: reached only by a failure
+PATIENCE_SECONDS = 3600
 
 FILL = (
     "INSERT INTO chunk (job_id, first_image, images, manifest, state)"
@@ -119,8 +122,7 @@ def one_round(stack: NoopStack, folder: Path, asked: argparse.Namespace) -> Roun
             with deletion(stack, asked.delete) as job_id:
                 deleting = run_job(stack, folder, asked.files)
                 left = rows_left(stack, job_id)
-                while rows_left(stack, job_id):
-                    time.sleep(1)
+                await_end(lambda: not rows_left(stack, job_id), pause_seconds=1)
     return Round(listed, idle, whole, deleting, asked.delete - left)
 
 
@@ -167,8 +169,7 @@ def deletion(stack: NoopStack, rows: int) -> Iterator[int]:
             connection.execute(text(statement), {"id": job.id, "rows": rows})
     stack.delete(str(job.uid))
     full = rows_left(stack, job.id)
-    while rows_left(stack, job.id) == full:  # the reconciler looks once a minute
-        time.sleep(POLL_SECONDS)
+    await_end(lambda: rows_left(stack, job.id) < full)  # the reconciler looks once a minute
     yield job.id
 
 
@@ -192,12 +193,21 @@ def poll_for(stack: NoopStack, job_id: str, *, seconds: float) -> list[float]:
 
 def poll_until_ended(stack: NoopStack, job_id: str) -> list[float]:
     """Poll a job until it has ended; return how many seconds each poll took."""
-    took, ended = [], False
-    while not ended:
-        seconds, ended = poll(stack, job_id)
+    took = list[float]()
+
+    def ended() -> bool:
+        seconds, over = poll(stack, job_id)
         took.append(seconds)
-        time.sleep(POLL_SECONDS)
+        return over
+
+    await_end(ended)
     return took
+
+
+def await_end(condition: Callable[[], bool], *, pause_seconds: float = POLL_SECONDS) -> None:
+    """Ask until it is so. Raises SystemExit."""
+    if not wait_until(condition, timeout_seconds=PATIENCE_SECONDS, pause_seconds=pause_seconds):
+        raise SystemExit(f"Nothing came of it within {PATIENCE_SECONDS} s: see the stack's log")
 
 
 def poll(stack: NoopStack, job_id: str) -> tuple[float, bool]:

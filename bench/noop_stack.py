@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from imgq_cli.stack.plan import child_environment
 from imgq_cli.stack.ports import free_port
 from imgq_cli.stack.probe import is_ready, list_workers
 from imgq_cli.stack.services import services
+from imgq_cli.stack.waiting import wait_until
 from imgq_db.engine import make_engine
 from imgq_db.migrate import upgrade
 from imgq_db.settings import Settings
@@ -128,8 +128,5 @@ def cpu_seconds() -> float:
 
 
 def _await(ready: Callable[[], bool], logs: Path) -> None:
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while not ready():
-        if time.monotonic() > ends:
-            sys.exit(f"A process did not start: see {logs}")
-        time.sleep(0.05)
+    if not wait_until(ready, timeout_seconds=PATIENCE_SECONDS):
+        sys.exit(f"A process did not start: see {logs}")

@@ -1,5 +1,6 @@
 """/v1/jobs/{id}/epochs, /log and /report: what became of a training or an evaluation."""
 
+from pathlib import Path
 from typing import cast
 from uuid import UUID
 
@@ -61,8 +62,7 @@ def log(job_id: UUID, query: PageQuery) -> Response:
 )
 def report(job_id: UUID) -> Response:
     """Show the report as a page that loads and runs nothing."""
-    job = _training(job_id)
-    folder = report_of_job(services().engine, services().settings, job_id)
+    job, folder = _report(job_id)
     return send_page(folder, f"job {job.uid}")
 
 
@@ -76,8 +76,7 @@ def report(job_id: UUID) -> Response:
 )
 def figures(job_id: UUID) -> Response:
     """Show every figure of the report."""
-    job = _training(job_id)
-    folder = report_of_job(services().engine, services().settings, job_id)
+    job, folder = _report(job_id)
     return send_figures(folder, f"job {job.uid}")
 
 
@@ -90,9 +89,14 @@ def figures(job_id: UUID) -> Response:
 )
 def archive(job_id: UUID) -> Response:
     """Download the report with its figures and every plot."""
-    job = _training(job_id)
-    folder = report_of_job(services().engine, services().settings, job_id)
+    job, folder = _report(job_id)
     return send_folder(folder, f"{job.uid}-report")
+
+
+def _report(job_id: UUID) -> tuple[Job, Path]:
+    """Return a training and the folder of its report."""
+    job = _training(job_id)
+    return job, report_of_job(services().engine, services().settings, job_id)
 
 
 def _last_seen(cursor: str | None) -> int:

@@ -360,19 +360,6 @@ def test_what_cannot_be_done_is_told_before_submitting(
     assert training.requests == []
 
 
-def test_a_knob_that_the_server_does_not_know_is_told_in_its_words(
-    training: FakeServer, imgq: Imgq, birds: Path
-) -> None:
-    detail = "options.config has no key finetune.epocs; did you mean finetune.epochs?"
-    errors = [{"pointer": "#/options/config", "detail": detail}]
-    problem = {"title": "Invalid", "detail": detail, "errors": errors, "status": 422}
-    training.on("POST", "/v1/jobs", Answer(problem, 422))
-    result = imgq("train", birds, "--by-reference")
-
-    assert result.exit_code == Exit.USAGE
-    assert f"Error: {detail}\n" in result.stderr
-
-
 def test_an_evaluation_is_asked_for(training: FakeServer, imgq: Imgq, birds: Path) -> None:
     imgq("evaluate", birds, "--model", "birds@champion", "--by-reference", "--tag", "a=b")
 
@@ -395,18 +382,3 @@ def test_the_end_of_an_evaluation_tells_on_how_many_pictures(
     assert result.exit_code == Exit.OK
     assert "Succeeded: birds:3 is evaluated on 312 pictures" in result.stderr
     assert f"imgq watch {SHORT} -o report" in result.stderr
-
-
-def test_what_is_wrong_with_a_knob_is_told_of_its_file(
-    training: FakeServer, imgq: Imgq, birds: Path
-) -> None:
-    Path("k.toml").write_text("epocs = 3\n")
-    detail = "options.config has no key epocs; did you mean finetune.epochs?"
-    problem = {"title": "No", "detail": detail,
-               "errors": [{"pointer": "#/options/config", "detail": detail}]}  # fmt: skip
-    training.on("POST", "/v1/jobs", Answer(problem, status=422))
-    result = imgq("train", birds, "--config", "k.toml", "--by-reference")
-
-    assert result.exit_code == Exit.USAGE
-    assert "k.toml has no key epocs; did you mean finetune.epochs?" in result.stderr
-    assert "options.config" not in result.stderr

@@ -1,10 +1,14 @@
 """The file of `imgq train --config`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from imgq_cli.errors import CliError, NotFound, UsageFault
+from imgq_cli.exits import Exit
+from imgq_cli.fakes import Answer, FakeServer
 from imgq_cli.train_configs import read_config, told_of_file
 
 
@@ -49,3 +53,27 @@ def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
 def test_an_error_of_anything_else_stays_as_it_is(tmp_path: Path, errors: object) -> None:
     error = CliError("Bad gateway", problem={"errors": errors})
     assert told_of_file(error, tmp_path / "k.toml") is error
+
+
+@pytest.mark.parametrize(
+    ("options", "place"), [((), "options.config"), (("--config", "k.toml"), "k.toml")]
+)
+def test_a_knob_that_the_server_does_not_know_is_told_of_its_file(
+    server: FakeServer,
+    imgq: Callable[..., Result],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    place: str,
+) -> None:
+    for label in ("jay", "wren"):
+        (tmp_path / "birds" / label).mkdir(parents=True)
+    Path("k.toml").write_text("epocs = 3\n")
+    wrong = " has no key epocs; did you mean finetune.epochs?"
+    detail = f"options.config{wrong}"
+    errors = [{"pointer": "#/options/config", "detail": detail}]
+    problem = {"title": "Invalid", "detail": detail, "errors": errors, "status": 422}
+    server.on("POST", "/v1/jobs", Answer(problem, 422))
+    result = imgq("train", tmp_path / "birds", "--by-reference", *options)
+
+    assert result.exit_code == Exit.USAGE
+    assert f"Error: {place}{wrong}\n" in result.stderr
